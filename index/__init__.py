@@ -1,0 +1,1 @@
+"""Embeddings, dense and lexical index, snapshots on disk, search. Knows no web."""

@@ -1,0 +1,79 @@
+"""
+Errors of building, storing and opening an index.
+
+    AppError (ingest.errors)
+    └── IndexFault
+        ├── NoSnapshot             nothing built yet, or the named snapshot does not exist
+        ├── SnapshotCorrupt        a file is missing, changed or contradicts the manifest
+        ├── SnapshotUnsupported    written by a newer or too old format
+        ├── ModelUnusable          the embedding model is missing, incomplete or fails its checksum
+        ├── ModelMismatch          index and service were made with different models
+        ├── WriterBusy             another build holds the lock
+        ├── StorageFailed          the disk is full, read-only or failing
+        ├── BuildRefused           nothing publishable came out of the corpus
+        └── FilterUnknown          a search names a filter that does not exist
+"""
+
+from __future__ import annotations
+
+from ingest.errors import AppError
+
+
+class IndexFault(AppError):
+    """Base of everything that goes wrong around an index."""
+
+    code = "index_fault"
+
+
+class NoSnapshot(IndexFault):
+    """There is no snapshot to open."""
+
+    code = "no_snapshot"
+
+
+class SnapshotCorrupt(IndexFault):
+    """A snapshot's file is missing, changed, or contradicts its manifest."""
+
+    code = "snapshot_corrupt"
+
+
+class SnapshotUnsupported(IndexFault):
+    """The snapshot has a format this version can't read."""
+
+    code = "snapshot_unsupported"
+
+
+class ModelUnusable(IndexFault):
+    """The embedding model is missing, incomplete or fails its checksum."""
+
+    code = "model_unusable"
+
+
+class ModelMismatch(IndexFault):
+    """The index was built with another model than the service has."""
+
+    code = "model_mismatch"
+
+
+class WriterBusy(IndexFault):
+    """Another process is building this index."""
+
+    code = "writer_busy"
+
+
+class StorageFailed(IndexFault):
+    """The disk is full, read-only or failing; the live snapshot is untouched."""
+
+    code = "storage_failed"
+
+
+class BuildRefused(IndexFault):
+    """A build came out with nothing that may be published; the live snapshot is untouched."""
+
+    code = "build_refused"
+
+
+class FilterUnknown(IndexFault):
+    """A search names a filter or a filter value that does not exist."""
+
+    code = "filter_unknown"

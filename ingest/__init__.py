@@ -1,0 +1,1 @@
+"""Sources to documents to passages. Knows no model, no index and no web."""
