@@ -36,6 +36,17 @@ class Outline:
         self._open: list[tuple[int, str]] = []
         self._section = 0
 
+    @property
+    def open_headings(self) -> tuple[tuple[int, str], ...]:
+        """Return (level, text) of the headings that hold here, outermost first."""
+        return tuple(self._open)
+
+    def return_to(self, headings: Sequence[tuple[int, str]]) -> None:
+        """Take up the headings that held before an aside, a quotation or another chapter; a new section begins."""
+        if list(headings) != self._open:
+            self._open = list(headings)
+            self._section += 1
+
     def place(self, block: Block, text: str) -> Block:
         """Return the block with `heading_path` and `section` set; a heading's own text opens its section."""
         if block.kind is not BlockKind.HEADING or block.furniture:
@@ -93,6 +104,15 @@ class TextBuilder:
     def length(self) -> int:
         """Return the number of code points so far."""
         return self._length
+
+    @property
+    def open_headings(self) -> tuple[tuple[int, str], ...]:
+        """Return (level, text) of the headings under which the next piece will lie, outermost first."""
+        return self._outline.open_headings
+
+    def return_to(self, headings: Sequence[tuple[int, str]]) -> None:
+        """Lay the next pieces under these headings again, in a section of their own; () under none."""
+        self._outline.return_to(headings)
 
     def add(self, piece: Piece) -> None:
         """Append one piece."""

@@ -12,6 +12,9 @@ from datetime import date
 from enum import StrEnum
 
 
+_STOPS = (".", ":", "?", "!")
+
+
 class BlockKind(StrEnum):
     """What a stretch of text is in its document."""
 
@@ -50,7 +53,7 @@ class Metadata:
     """
     What is known about a document. "" / None / () mean unknown.
 
-    `title` is never empty once a Document exists: the library falls back to the first heading, then to the file name.
+    `title` is never empty once a Document exists: it falls back to the first heading, then to the file name.
     """
 
     title: str = ""
@@ -86,8 +89,8 @@ class Block:
     A stretch of the text with one role, `text[start:end]` without white space at its edges.
 
     `heading_path` holds the headings above it, outermost first (for a heading: without itself).
-    `section` numbers the stretch between two headings, from 0: blocks with equal `section` lie under the same heading.
-    `lead_in` of a list item and the header row of a table row are given in `context`, "" where there is none.
+    `section` numbers the stretches between headings, from 0: equal `section` means under the same heading.
+    `context` is the lead-in of a list item or the header row of a table row, "" where there is none.
     `furniture` names the rule that marked the block as not being content; "" is content.
     """
 
@@ -216,10 +219,10 @@ class Passage:
 
     @property
     def embedding_prefix(self) -> str:
-        """Return `title > heading path` and the context, as embedded before the text."""
-        headings = [h for h in self.heading_path if h != self.title]
-        head = " > ".join(part for part in (self.title, *headings) if part)
-        return " ".join(part for part in (head, self.context) if part)
+        """Return title, headings and context as sentences of their own, as embedded before the text."""
+        headings = (heading for heading in self.heading_path if heading != self.title)
+        parts = (part.strip() for part in (self.title, *headings, self.context))
+        return " ".join(part if part.endswith(_STOPS) else f"{part}." for part in parts if part)
 
 
 def text_sha256(text: str) -> str:
