@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingInput:
-    """One passage as the model sees it: `prefix` (title, headings, context) and `text`, sentences as offsets in `text`."""
+    """One passage as the model sees it: `prefix` (title, headings, context) and `text`; sentences are offsets in it."""
 
     prefix: str
     text: str
@@ -51,8 +52,8 @@ class PassageEmbedder(Protocol):
         """Return the SHA-256 over the model's files and settings."""
 
     @property
-    def dimension(self) -> int:
-        """Return d."""
+    def name(self) -> str:
+        """Return the model's name, for people."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of word pieces of each text, without special tokens."""
@@ -61,6 +62,9 @@ class PassageEmbedder(Protocol):
         self, inputs: Sequence[EmbeddingInput], on_done: Callable[[int], None] | None = None
     ) -> list[PassageVectors]:
         """Return the vectors of each input, in its order; `on_done` hears how many more are finished."""
+
+    def export_query_encoder(self, index_dir: Path) -> None:
+        """Make sure that the QueryEncoder of this model can be opened from the index folder."""
 
 
 class QueryEncoder(Protocol):

@@ -1,0 +1,149 @@
+"""
+Question vectors at answer time, by onnxruntime and tokenizers. Never imports torch; `index.export` makes the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.errors import ModelUnusable
+from index.model import Float32
+
+ENCODERS = "encoders"
+DESCRIPTION = "encoder.json"
+GRAPH = "encoder.onnx"
+TOKENIZER = "tokenizer.json"
+EXPORT_VERSION = 1
+_REBUILD = "run `citewell build`, which exports the encoder anew"
+
+
+def encoder_folder(index_dir: Path, fingerprint: str) -> Path:
+    """Return where the exported encoder of a model lies; it need not exist."""
+    return index_dir / ENCODERS / fingerprint
+
+
+class OnnxQueryEncoder:
+    """
+    A QueryEncoder over an exported model folder.
+
+    One session, one thread a question: workers and the web server's thread pool give the parallelism. Safe to call
+    from many threads.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        description = _read_description(folder, fingerprint)
+        self._fingerprint = fingerprint
+        self._dimension = int(description["dimension"])
+        self._tokenizer = _open_tokenizer(folder, int(description["max_tokens"]))
+        self._session = _open_session(folder)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the model it was exported from."""
+        return self._fingerprint
+
+    @property
+    def dimension(self) -> int:
+        """Return d."""
+        return self._dimension
+
+    def encode_queries(self, texts: Sequence[str]) -> Float32:
+        """
+        Return `float32[len(texts), d]`, unit length; empty input gives `[0, d]`.
+
+        What a text holds beyond the model's limit is not seen. Texts of different length never share a batch, so a
+        vector does not depend on what else is asked.
+        """
+        rows = [self._encode_one(text) for text in texts]
+        return np.stack(rows) if rows else np.zeros((0, self._dimension), np.float32)
+
+    def _encode_one(self, text: str) -> Float32:
+        ids = np.asarray([self._tokenizer.encode(text).ids], dtype=np.int64)
+        output = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        return np.ascontiguousarray(output[0][0], dtype=np.float32)
+
+
+def open_encoder(index_dir: Path, fingerprint: str) -> OnnxQueryEncoder:
+    """
+    Open the exported encoder of one model, its files checked against their SHA-256.
+
+    Raises:
+        ModelUnusable: not exported, incomplete or changed; says to run `citewell build`.
+    """
+    return OnnxQueryEncoder(encoder_folder(index_dir, fingerprint), fingerprint)
+
+
+def is_exported(index_dir: Path, fingerprint: str) -> bool:
+    """Tell whether a complete encoder of that model is there."""
+    try:
+        _read_description(encoder_folder(index_dir, fingerprint), fingerprint)
+    except ModelUnusable:
+        return False
+    return True
+
+
+def _read_description(folder: Path, fingerprint: str) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    try:
+        description = json.loads(path.read_text("utf-8"))
+        files = dict(description["files"])
+        known = (description["export_version"], description["fingerprint"]) == (EXPORT_VERSION, fingerprint)
+        sizes = int(description["dimension"]) > 0 and int(description["max_tokens"]) > 0
+    except FileNotFoundError as error:
+        raise ModelUnusable("the question encoder was not exported", where=str(folder), fix=_REBUILD) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelUnusable("not a readable encoder description", where=str(path), fix=_REBUILD) from error
+    if not known or not sizes:
+        raise ModelUnusable("made for another model or by another version", where=str(path), fix=_REBUILD)
+    for name, expected in files.items():
+        found = file_sha256(folder / name)
+        if found != expected:
+            raise ModelUnusable(f"SHA-256 is {found}, expected {expected}", where=str(folder / name), fix=_REBUILD)
+    return dict(description)
+
+
+def file_sha256(path: Path) -> str:
+    """
+    Return the SHA-256 of an encoder file, hex.
+
+    Raises:
+        ModelUnusable: it is missing or unreadable.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelUnusable(f"unreadable ({error.strerror})", where=str(path), fix=_REBUILD) from error
+
+
+def _open_tokenizer(folder: Path, max_tokens: int) -> Any:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    except Exception as error:  # tokenizers raises bare Exception for every failure
+        raise ModelUnusable("not a tokenizer file", where=str(folder / TOKENIZER), fix=_REBUILD) from error
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _open_session(folder: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # The arena keeps its peak for ever: with 4,000-character questions that is 100 MB a process.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(folder / GRAPH), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no base below Exception
+        raise ModelUnusable("not a loadable ONNX graph", where=str(folder / GRAPH), fix=_REBUILD) from error

@@ -1,0 +1,119 @@
+"""
+Exports a model's question encoder once, so that answering needs no torch. Runs at build time only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+from index.encoder import (
+    DESCRIPTION,
+    EXPORT_VERSION,
+    GRAPH,
+    TOKENIZER,
+    encoder_folder,
+    file_sha256,
+    is_exported,
+)
+from index.errors import StorageFailed
+from index.model_files import ModelFiles
+from index.model_loading import import_torch, load_model, load_tokenizer
+
+_OPSET = 17
+
+
+def ensure_encoder(index_dir: Path, files: ModelFiles) -> Path:
+    """
+    Return the folder of the exported question encoder, exporting it first where it is missing or damaged.
+
+    It is written aside and renamed when complete, so that a killed export leaves nothing that looks whole.
+
+    Raises:
+        ModelUnusable: the model can't be loaded.
+        StorageFailed: the folder can't be written.
+    """
+    final = encoder_folder(index_dir, files.fingerprint)
+    if is_exported(index_dir, files.fingerprint):
+        return final
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=final.parent) as aside:
+            _export(files, Path(aside))
+            if final.exists():
+                shutil.rmtree(final)
+            Path(aside).chmod(0o755)
+            Path(aside).rename(final)
+            # TemporaryDirectory removes its folder by name and would complain that it is gone.
+            Path(aside).mkdir()
+    except OSError as error:
+        raise StorageFailed(
+            f"the question encoder can't be written ({error.strerror})",
+            where=str(final),
+            fix="free space or grant the right to write there, then build again",
+        ) from error
+    return final
+
+
+def _export(files: ModelFiles, folder: Path) -> None:
+    dimension = _write_graph(files, folder / GRAPH)
+    load_tokenizer(files).save(str(folder / TOKENIZER))
+    names = (GRAPH, TOKENIZER)
+    for name in names:
+        _fsync(folder / name)
+    description = {
+        "export_version": EXPORT_VERSION,
+        "fingerprint": files.fingerprint,
+        "model": files.name,
+        "dimension": dimension,
+        "max_tokens": files.max_tokens,
+        "files": {name: file_sha256(folder / name) for name in names},
+    }
+    path = folder / DESCRIPTION
+    path.write_text(json.dumps(description, indent=2) + "\n", "utf-8")
+    _fsync(path)
+
+
+def _write_graph(files: ModelFiles, path: Path) -> int:
+    """Write the graph, pooling and normalisation inside, and return d."""
+    import_torch()
+    import torch
+
+    model = load_model(files)
+
+    class Pooled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            features = self.model({"input_ids": input_ids, "attention_mask": attention_mask})
+            return torch.nn.functional.normalize(features["sentence_embedding"], dim=-1)
+
+    # Another length and another batch than 1, so that no size is frozen into the graph.
+    ids = torch.tensor([[101, 2023, 2003, 1037, 3231, 102]] * 2)
+    axes = {0: "batch", 1: "length"}
+    with warnings.catch_warnings(), torch.inference_mode():
+        # The tracer warns of Python branches on shapes; the equality test of both encoders covers what they guard.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Pooled().eval(),
+            (ids, torch.ones_like(ids)),
+            str(path),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["vector"],
+            dynamic_axes={"input_ids": axes, "attention_mask": axes, "vector": {0: "batch"}},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+    return int(model.get_embedding_dimension())
+
+
+def _fsync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

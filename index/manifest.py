@@ -1,0 +1,139 @@
+"""
+The manifest of a snapshot: what is in it and how it was made. Reads and writes manifest.json and nothing else.
+
+A folder without a valid manifest is no snapshot; it is written last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from index.errors import SnapshotCorrupt, SnapshotUnsupported
+from index.files import storage_errors, write_atomically
+
+MANIFEST_FILE = "manifest.json"
+# Raise FORMAT_VERSION whenever any file of a snapshot changes its meaning, and commit a fixture of the new format
+# (tests/data/make_snapshot_fixture.py).
+FORMAT_VERSION = 1
+OLDEST_SUPPORTED = 1
+
+_FIX = "roll back to an older snapshot or build again"
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Counts(_Part):
+    """How many there are of each."""
+
+    documents: Count
+    passages: Count
+    sentences: Count
+
+
+class ModelIdentity(_Part):
+    """The embedding model; its fingerprint covers files and settings, the name is for people."""
+
+    name: str
+    fingerprint: str
+    dimension: Annotated[int, Field(ge=1)]
+
+
+class FileIdentity(_Part):
+    """One file of the snapshot."""
+
+    bytes: Count
+    sha256: Sha256
+
+
+class Manifest(_Part):
+    """
+    What manifest.json holds.
+
+    A build gives counts, settings, model, corpus and report; `snapshot_id`, `sequence`, `created_at` and `files` are
+    filled in by `IndexDir.seal`. `sequence` orders snapshots whatever the clock does.
+    """
+
+    format_version: int = FORMAT_VERSION
+    snapshot_id: str = ""
+    sequence: Count = 0
+    created_at: str = ""  # UTC, ISO 8601
+    title: str = ""  # of the library
+    counts: Counts
+    split: dict[str, Any]
+    fusion: dict[str, Any]
+    model: ModelIdentity
+    corpus_sha256: str
+    files: dict[str, FileIdentity] = {}  # by name relative to the snapshot, "/" between parts
+    versions: dict[str, str] = {}  # of the libraries that wrote the files
+    report: dict[str, Any] = {}  # what the build did, for people
+
+    @property
+    def content_sha256(self) -> str:
+        """
+        Return the SHA-256 of all that two builds from equal input have in common.
+
+        The lexical files are left out, because tantivy names and stamps them anew each time; the catalogue holds all
+        the text that they were made from.
+        """
+        common = self.model_dump(exclude={"snapshot_id", "sequence", "created_at", "report", "files"})
+        files = {n: f.sha256 for n, f in sorted(self.files.items()) if not n.startswith("lexical/")}
+        text = json.dumps([common, files], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """
+    Read and check a snapshot's manifest.
+
+    Raises:
+        SnapshotCorrupt: missing, not JSON, or a field is wrong.
+        SnapshotUnsupported: of a format that this version can't read.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _corrupt(path, f"can't be read: {error.strerror}") from error
+    except ValueError as error:  # also UnicodeDecodeError
+        raise _corrupt(path, f"is not JSON: {error}") from error
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if not isinstance(version, int):
+        raise _corrupt(path, "names no format version")
+    if not OLDEST_SUPPORTED <= version <= FORMAT_VERSION:
+        newer = version > FORMAT_VERSION
+        raise SnapshotUnsupported(
+            f"the snapshot has format {version}, this version reads {OLDEST_SUPPORTED} to {FORMAT_VERSION}",
+            where=str(path),
+            fix="upgrade Citewell, or build again with this version" if newer else "build again: citewell build",
+        )
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise _corrupt(path, f"field {field}: {first['msg']}, it is {first['input']!r:.80}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """
+    Write the manifest, whole or not at all, and force it to the disk.
+
+    Raises:
+        StorageFailed: the disk is full or failing.
+    """
+    path = folder / MANIFEST_FILE
+    with storage_errors(path):
+        write_atomically(path, f"{manifest.model_dump_json(indent=2)}\n".encode())
+
+
+def _corrupt(path: Path, what: str) -> SnapshotCorrupt:
+    return SnapshotCorrupt(f"the manifest {what}", where=str(path), fix=_FIX)

@@ -1,0 +1,359 @@
+"""
+The index folder: staging, sealing, publishing, rolling back, collecting. Looks into no file but the manifest.
+
+This module alone decides what is renamed or deleted.
+
+    CURRENT          one line, the live snapshot's id; replaced, never edited
+    LOCK             locked by the writer; says who it is
+    vectors.sqlite   the embedding cache; may be deleted at any time
+    snapshots/<id>/  sealed: never written again
+    snapshots/.staging-*, .collected-*   being built or deleted; swept by the next writer
+
+What a reader may rely on: CURRENT names a folder that is complete and was forced to the disk before CURRENT was; a
+folder under its final name never changes until it is collected, and then disappears at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import get_ident
+
+from index.errors import NoSnapshot, SnapshotCorrupt, SnapshotUnsupported, StorageFailed
+from index.files import (
+    fsync_file,
+    fsync_folder,
+    list_files,
+    list_folders,
+    remove,
+    rename,
+    sha256_files,
+    storage_errors,
+    write_atomically,
+)
+from index.manifest import FileIdentity, Manifest, read_manifest, write_manifest
+from index.writer_lock import writer_lock
+
+_STAGING = ".staging-"
+_COLLECTED = ".collected-"
+_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+_BUILD = "build one: citewell build"
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A snapshot being built; write its files into `path`."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """One published snapshot. `manifest` is None when it can't be read, `problem` then says why."""
+
+    id: str
+    path: Path
+    is_current: bool
+    manifest: Manifest | None
+    problem: str
+    size_bytes: int
+    is_foreign: bool = False  # of a format that this version can't read
+
+    @property
+    def sequence(self) -> int:
+        """Return the place in the order of publishing, -1 when unknown."""
+        return self.manifest.sequence if self.manifest else -1
+
+
+class IndexDir:
+    """
+    The folder that holds all snapshots of one library.
+
+    Args:
+        path: need not exist until something is written.
+        clock: the current time; UTC.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], datetime] | None = None) -> None:
+        self.path = path
+        self._clock = clock or (lambda: datetime.now(UTC))
+        self._owner: int | None = None  # the thread that holds the lock through this object
+
+    @property
+    def snapshots_path(self) -> Path:
+        """Return the folder with the snapshots."""
+        return self.path / "snapshots"
+
+    @property
+    def vectors_path(self) -> Path:
+        """Return where the embedding cache lies."""
+        return self.path / "vectors.sqlite"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """
+        Hold the writer's lock; see `writer_lock`.
+
+        Raises:
+            WriterBusy: another build holds it. StorageFailed: the folder can't be written.
+        """
+        with writer_lock(self.path / "LOCK", since=_iso(self._clock())):
+            self._owner = get_ident()
+            try:
+                yield
+            finally:
+                self._owner = None
+
+    @contextmanager
+    def writing(self) -> Iterator[Staging]:
+        """Lock and stage; whatever was staged and not published by the end of the block is deleted."""
+        with self.lock():
+            staging = self.stage()
+            try:
+                yield staging
+            finally:
+                self.discard(staging)
+
+    def stage(self) -> Staging:
+        """
+        Delete what killed writers left, and make a folder for a new snapshot.
+
+        Raises:
+            StorageFailed: the disk is full, read-only or failing.
+        """
+        self._require_lock()
+        with storage_errors(self.snapshots_path):
+            self.snapshots_path.mkdir(exist_ok=True)
+            self._sweep()
+            path = self.snapshots_path / f"{_STAGING}{os.getpid()}-{secrets.token_hex(4)}"
+            path.mkdir()
+        return Staging(path)
+
+    def discard(self, staging: Staging) -> None:
+        """Delete a staging folder as far as possible; the next writer deletes the rest."""
+        with suppress(OSError):
+            remove(staging.path)
+
+    def seal(self, staging: Staging, manifest: Manifest) -> Manifest:
+        """
+        Force every file to the disk and write the manifest, last.
+
+        Args:
+            manifest: complete but for id, sequence, time and files.
+
+        Returns:
+            The manifest as written.
+
+        Raises:
+            StorageFailed: the disk is full or failing.
+        """
+        self._require_lock()
+        with storage_errors(staging.path):
+            names = list_files(staging.path)
+            for name in names:
+                fsync_file(staging.path / name)
+            for folder in list_folders(staging.path):
+                fsync_folder(folder)
+            hashed = sha256_files(staging.path, names)
+        files = {name: FileIdentity(bytes=hashed[name][0], sha256=hashed[name][1]) for name in names}
+        sealed = self._identify(manifest.model_copy(update={"files": files}))
+        write_manifest(staging.path, sealed)
+        return sealed
+
+    def publish(self, staging: Staging) -> str:
+        """
+        Make a sealed snapshot the live one. Readers see the old one or the new one, nothing between.
+
+        Returns:
+            The snapshot's id.
+
+        Raises:
+            StorageFailed: the disk is full or failing; unless it says otherwise the old snapshot is live.
+            SnapshotCorrupt: it was not sealed.
+        """
+        self._require_lock()
+        snapshot_id = read_manifest(staging.path).snapshot_id
+        path = self.snapshot_path(snapshot_id)
+        try:
+            with storage_errors(path):
+                rename(staging.path, path)
+            self._set_current(snapshot_id)
+        except StorageFailed:
+            # Only a snapshot that no reader can have been led to may go. CURRENT names the new one already when it
+            # was the very last step, forcing the folder's entry to the disk, that failed.
+            if not self._is_current(snapshot_id):
+                with suppress(OSError):
+                    remove(path)
+            raise
+        return snapshot_id
+
+    def current_id(self) -> str | None:
+        """
+        Return the live snapshot's id, None when nothing was built yet.
+
+        Raises:
+            SnapshotCorrupt: CURRENT can't be read or holds something else.
+        """
+        path = self.path / "CURRENT"
+        fix = "name a snapshot that `citewell snapshots` lists: citewell rollback SNAPSHOT"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SnapshotCorrupt(f"CURRENT can't be read: {error.strerror}", where=str(path), fix=fix) from error
+        snapshot_id = content.decode("ascii", "replace").strip()
+        if not _ID.fullmatch(snapshot_id):
+            raise SnapshotCorrupt(f"CURRENT holds {snapshot_id[:40]!r}, no snapshot id", where=str(path), fix=fix)
+        return snapshot_id
+
+    def snapshot_path(self, snapshot_id: str) -> Path:
+        """Return a snapshot's folder, existing or not. Raises NoSnapshot: not the form of an id."""
+        if not _ID.fullmatch(snapshot_id):
+            raise NoSnapshot(
+                f"{snapshot_id[:80]!r} is no snapshot id", where=str(self.path), fix="see `citewell snapshots`"
+            )
+        return self.snapshots_path / snapshot_id
+
+    def list_snapshots(self) -> list[SnapshotInfo]:
+        """Return what is published, newest first; those whose manifest can't be read come last."""
+        try:
+            names = sorted(path.name for path in self.snapshots_path.iterdir() if _ID.fullmatch(path.name))
+        except OSError:
+            return []
+        found = [self._inspect(name) for name in names]
+        return sorted(found, key=lambda info: (info.sequence, info.id), reverse=True)
+
+    def rollback(self, snapshot_id: str | None = None) -> str:
+        """
+        Make another snapshot the live one.
+
+        Args:
+            snapshot_id: which; None takes the one published before the current one.
+
+        Raises:
+            NoSnapshot: there is none. SnapshotCorrupt, SnapshotUnsupported: its manifest can't be used.
+            WriterBusy, StorageFailed: as `lock` and `publish`.
+        """
+        with self._locked():
+            if snapshot_id is None:
+                snapshot_id = self._previous_id()
+            path = self.snapshot_path(snapshot_id)
+            if not path.is_dir():
+                raise NoSnapshot(f"there is no snapshot {snapshot_id}", where=str(path), fix="see `citewell snapshots`")
+            read_manifest(path)
+            self._set_current(snapshot_id)
+        return snapshot_id
+
+    def collect(self, keep: int = 3) -> list[str]:
+        """
+        Delete all but the newest `keep` snapshots and the current one; those of a newer format stay.
+
+        A reader that has one open goes on with it: its files live until it closes them.
+
+        Returns:
+            The ids deleted.
+        """
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
+        collected = []
+        with self._locked():
+            self.current_id()  # deletes nothing when CURRENT is damaged
+            known = [info for info in self.list_snapshots() if not info.is_foreign]
+            for info in known[keep:]:
+                if info.is_current:
+                    continue
+                # First out of its name, so that a reader finds all of it or nothing.
+                doomed = self.snapshots_path / f"{_COLLECTED}{info.id}"
+                with storage_errors(info.path):
+                    remove(doomed)
+                    rename(info.path, doomed)
+                    remove(doomed)
+                collected.append(info.id)
+        return collected
+
+    def _identify(self, manifest: Manifest) -> Manifest:
+        """Return the manifest with an id that no snapshot has, and the next sequence number."""
+        content = manifest.content_sha256[:8]
+        moment = self._clock()
+        # Two builds of equal content in one second: the later one gets the next second.
+        while (self.snapshots_path / f"{moment:%Y%m%dT%H%M%SZ}-{content}").exists():
+            moment += timedelta(seconds=1)
+        # The clock may run backwards; the sequence does not.
+        sequence = max((info.sequence for info in self.list_snapshots()), default=0) + 1
+        return manifest.model_copy(
+            update={
+                "snapshot_id": f"{moment:%Y%m%dT%H%M%SZ}-{content}",
+                "sequence": max(sequence, 1),
+                "created_at": _iso(moment),
+            }
+        )
+
+    def _inspect(self, snapshot_id: str) -> SnapshotInfo:
+        path = self.snapshots_path / snapshot_id
+        is_current = self._is_current(snapshot_id)
+        try:
+            manifest = read_manifest(path)
+        except (SnapshotCorrupt, SnapshotUnsupported) as error:
+            is_foreign = isinstance(error, SnapshotUnsupported)
+            return SnapshotInfo(snapshot_id, path, is_current, None, error.what, 0, is_foreign)
+        size = sum(file.bytes for file in manifest.files.values())
+        return SnapshotInfo(snapshot_id, path, is_current, manifest, "", size)
+
+    def _previous_id(self) -> str:
+        snapshots = [info for info in self.list_snapshots() if info.manifest]
+        current = next((info for info in snapshots if info.is_current), None)
+        for info in snapshots:
+            if current is None or info.sequence < current.sequence:
+                return info.id
+        raise NoSnapshot("there is no older snapshot to go back to", where=str(self.snapshots_path), fix=_BUILD)
+
+    def _set_current(self, snapshot_id: str) -> None:
+        path = self.path / "CURRENT"
+        try:
+            with storage_errors(path):
+                write_atomically(path, f"{snapshot_id}\n".encode())
+        except StorageFailed as error:
+            if not self._is_current(snapshot_id):
+                raise
+            raise StorageFailed(
+                f"{snapshot_id} is live, but the disk did not confirm it ({error.what})",
+                where=str(path),
+                fix="check the disk, then `citewell verify`",
+            ) from error
+
+    def _is_current(self, snapshot_id: str) -> bool:
+        try:
+            return self.current_id() == snapshot_id
+        except SnapshotCorrupt:
+            return False
+
+    def _sweep(self) -> None:
+        for path in self.snapshots_path.iterdir():
+            if path.name.startswith((_STAGING, _COLLECTED)):
+                remove(path)
+        for path in self.path.glob(".CURRENT.*.tmp"):
+            remove(path)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock, also when this thread holds it already."""
+        if self._owner == get_ident():
+            yield
+        else:
+            with self.lock():
+                yield
+
+    def _require_lock(self) -> None:
+        if self._owner != get_ident():
+            raise RuntimeError("IndexDir.lock must be held")
+
+
+def _iso(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
