@@ -14,7 +14,7 @@ PORT ?= 8000
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install
+.PHONY: help install run build serve ask test check format lint types imports quality samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -27,3 +27,39 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 install: $(VENV)/.installed ## make the virtual environment with everything in it
+
+run: build ## install, build the index of corpus/, answer one question, serve on HOST:PORT
+	$(CITEWELL) ask --index-dir $(INDEX_DIR) "How soon does heroin withdrawal start?"
+	$(CITEWELL) serve --index-dir $(INDEX_DIR) --host $(HOST) --port $(PORT)
+
+build: install ## build or rebuild the index of CORPUS in INDEX_DIR
+	$(CITEWELL) build $(CORPUS) --index-dir $(INDEX_DIR)
+
+serve: install ## serve the index that is there
+	$(CITEWELL) serve --index-dir $(INDEX_DIR) --host $(HOST) --port $(PORT)
+
+test: install ## run every test
+	$(PY) -m pytest
+
+check: format lint types imports test ## what a change must pass: format, lint, types, imports, tests
+
+format: install ## check the formatting
+	$(VENV)/bin/ruff format --check ingest index service tests
+
+lint: install ## check the rules of style
+	$(VENV)/bin/ruff check ingest index service tests
+
+types: install ## check the types
+	$(VENV)/bin/mypy
+
+imports: install ## check who may import whom
+	$(VENV)/bin/lint-imports
+
+quality: build ## measure the starter library's own questions
+	$(CITEWELL) eval tests/quality/starter-questions.jsonl --index-dir $(INDEX_DIR)
+
+samples: install ## make the starter library's pdf, docx and epub files anew
+	$(PY) tests/data/make_starter_library.py
+
+clean: ## delete the index and every cache; the environment stays
+	rm -rf var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

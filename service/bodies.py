@@ -1,0 +1,106 @@
+"""Reading a request's body: its kind, its size, its decoding. Knows no route and answers nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from service.errors import BodyTooLarge, MediaTypeUnsupported, RequestInvalid
+from service.problems import request_invalid
+from service.schemas import AskRequest, FiltersIn
+
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
+_MAX_FORM_FIELDS = 50
+_FORM_FIELDS = ("question", "source_type")
+_FIX = (
+    f"the fields are {', '.join(AskRequest.model_fields)}; in filters: {', '.join(FiltersIn.model_fields)}; "
+    "see /openapi.json"
+)
+
+
+async def read_ask_json(request: Request, max_bytes: int) -> AskRequest:
+    """
+    Read a question sent as JSON.
+
+    Raises:
+        MediaTypeUnsupported, BodyTooLarge, RequestInvalid: none of them holds what was sent.
+    """
+    return _ask_request(await read_body(request, JSON, max_bytes), "body")
+
+
+async def read_ask_form(request: Request, max_bytes: int) -> AskRequest:
+    """
+    Read a question sent by the page's form.
+
+    Raises:
+        MediaTypeUnsupported, BodyTooLarge, RequestInvalid: none of them holds what was sent.
+    """
+    body = await read_body(request, FORM, max_bytes)
+    try:
+        fields = parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(body),
+            errors="strict",
+            max_num_fields=_MAX_FORM_FIELDS,
+        )
+    except ValueError:  # also UnicodeDecodeError; its text quotes the body
+        raise RequestInvalid(
+            "the form can't be decoded", where="form", fix="send at most 50 URL-encoded fields in UTF-8"
+        ) from None
+    if any(name not in _FORM_FIELDS for name, _ in fields):
+        raise RequestInvalid(
+            "there is a field that does not exist", where="form", fix=f"the fields are {', '.join(_FORM_FIELDS)}"
+        )
+    questions = [value for name, value in fields if name == "question"]
+    if len(questions) > 1:
+        raise RequestInvalid("question is there twice", where="form", fix="send it once")
+    source_types = [value for name, value in fields if name == "source_type" and value]
+    as_json = {"question": "".join(questions), "filters": {"source_type": source_types}}
+    return _ask_request(json.dumps(as_json).encode(), "form")
+
+
+async def read_body(request: Request, media_type: str, max_bytes: int) -> bytes:
+    """
+    Read a body of one kind, up to a cap that holds whatever Content-Length claims.
+
+    Raises:
+        MediaTypeUnsupported: another kind, another charset than UTF-8, or a compressed body.
+        BodyTooLarge: more bytes than the cap; no more than the cap is kept.
+    """
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
+    if kind.strip() != media_type or charset not in ("", "utf-8") or "content-encoding" in request.headers:
+        raise MediaTypeUnsupported(
+            f"the body is not uncompressed {media_type} in UTF-8",
+            where="Content-Type",
+            fix=f"send the header Content-Type: {media_type}",
+        )
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > max_bytes:
+        raise _too_large(max_bytes)
+    chunks, n_bytes = [], 0
+    async for chunk in request.stream():
+        n_bytes += len(chunk)
+        if n_bytes > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body has more than {max_bytes} bytes", where="body", fix="send a shorter question")
+
+
+def _ask_request(body: bytes, place: str) -> AskRequest:
+    try:
+        return AskRequest.model_validate_json(body)
+    except ValidationError as error:
+        findings = error.errors(include_url=False, include_input=False)
+        # Without the cause: its text quotes the request.
+        raise request_invalid(findings, place, (*AskRequest.model_fields, *FiltersIn.model_fields), _FIX) from None

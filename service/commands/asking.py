@@ -1,0 +1,130 @@
+"""`citewell ask` and `citewell eval`: questions answered here, from the index folder, without a server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from index.encoder import open_encoder
+from index.model import Filters, QueryEncoder
+from index.snapshot import Snapshot, open_snapshot
+from index.store import IndexDir
+from ingest.model import SourceType
+from service.answer import Answer, AnswerPassage
+from service.answering import AnswerPolicy, answer_question, parse_question
+from service.commands.output import marked, print_json, print_line, print_quote, print_table, progress
+from service.errors import QuestionUnreadable, RequestInvalid
+from service.evaluation import evaluate_file, render_rows
+from service.runtime import check_model
+from service.schemas import AskResponse
+from service.settings import Settings
+
+
+def run_ask(words: list[str], top_k: int, source_types: list[str], settings: Settings, *, as_json: bool) -> int:
+    """
+    Answer one question; returns the exit code.
+
+    Args:
+        words: the question; "-" alone reads it from standard input, which leaves no trace in a shell's history.
+    """
+    question = parse_question(
+        _read_question(words, settings.max_question_chars),
+        top_k=top_k,
+        filters=Filters(source_type=tuple(_source_type(name) for name in source_types)),
+        max_chars=settings.max_question_chars,
+        max_top_k=settings.max_top_k,
+    )
+    with _opened(settings) as (snapshot, encoder):
+        answer = answer_question(question, snapshot, encoder, AnswerPolicy(min_confidence=settings.min_confidence))
+    if as_json:
+        print_json(AskResponse.from_answer(answer).model_dump(mode="json"))
+    else:
+        _print_answer(answer)
+    return 0
+
+
+def run_eval(questions: Path, settings: Settings, *, as_json: bool, with_questions: bool) -> int:
+    """Ask a file of labelled questions and print the measures; returns the exit code."""
+    with _opened(settings) as (snapshot, encoder), progress("asking") as on_progress:
+        policy = AnswerPolicy(min_confidence=settings.min_confidence)
+        report = evaluate_file(questions, snapshot, encoder, policy, on_progress)
+    if as_json:
+        print_json(report.to_json(with_questions=with_questions))
+    else:
+        for table in render_rows(report):
+            print_table(table.header, table.rows, table.title)
+            print_line()
+    return 0
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[tuple[Snapshot, QueryEncoder]]:
+    snapshot = open_snapshot(IndexDir(settings.index_dir))
+    try:
+        check_model(settings, snapshot)
+        yield snapshot, open_encoder(settings.index_dir, snapshot.manifest.model.fingerprint)
+    finally:
+        snapshot.close()
+
+
+def _read_question(words: list[str], max_chars: int) -> str:
+    if words != ["-"]:
+        return " ".join(words)
+    try:
+        # One character more than allowed is enough to know that it is too long; four bytes hold any character.
+        return sys.stdin.buffer.read(4 * (max_chars + 1)).decode("utf-8")
+    except UnicodeDecodeError:
+        raise QuestionUnreadable(
+            "standard input is not UTF-8", where="question", fix="send the question as UTF-8 text"
+        ) from None
+
+
+def _source_type(name: str) -> SourceType:
+    try:
+        return SourceType(name)
+    except ValueError:
+        raise RequestInvalid(
+            "there is no such kind of source", where="--source-type", fix=f"use one of {', '.join(SourceType)}"
+        ) from None
+
+
+def _print_answer(answer: Answer) -> None:
+    for notice in answer.notices:
+        print_line(marked(notice.title))
+        print_line(notice.text)
+        for link in notice.links:
+            print_line(f"{link.label}: {link.href}")
+        print_line()
+    if answer.answered:
+        for passage in answer.passages:
+            _print_passage(passage)
+        return
+    print_line(f"Nothing in this library answers that ({answer.reason}).")
+    if answer.nearest:
+        print_line("Not an answer, only the closest passages:")
+        print_line()
+    for passage in answer.nearest:
+        _print_passage(passage)
+
+
+def _print_passage(passage: AnswerPassage) -> None:
+    document = passage.document
+    place = [document.id, f"characters {passage.start} to {passage.end}"]
+    if passage.pages:
+        place.append(f"pages {passage.pages[0]} to {passage.pages[1]}")
+    # Many documents repeat their title as the first heading.
+    headings = dict.fromkeys((document.title, *passage.heading_path))
+    print_line(f"{passage.rank}. {' > '.join(headings)}")
+    if document.content_note:
+        print_line(f"Before you read: {document.content_note}")
+    print_line()
+    print_quote([(segment.text, segment.evidence) for segment in passage.segments])
+    print_line()
+    print_line(f"   {passage.citation.text} ({', '.join(place)})")
+    if document.flags:
+        print_line(f"   Keep in mind: {', '.join(flag.replace('_', ' ') for flag in document.flags)}")
+    if passage.citation.link:
+        print_line(f"   {passage.citation.link}")
+    print_line()

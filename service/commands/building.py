@@ -1,0 +1,68 @@
+"""`citewell build` and `citewell lint`: from a folder of documents to a published snapshot, and what to mend in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+from index.build import BuildReport, build_index
+from index.embed import SentenceTransformerEmbedder
+from index.model_files import find_model
+from service.commands.output import phase_progress, print_json, print_line, print_note, print_table
+from service.problems import EXIT_FAILURE
+from service.settings import Settings
+
+_SHOWN = 20
+
+
+def run_build(settings: Settings, *, allow_failures: bool, as_json: bool) -> int:
+    """Build and publish; returns 1 when a file could not be read, unless that is allowed."""
+    embedder = SentenceTransformerEmbedder(find_model(settings.model))
+    with phase_progress() as on_progress:
+        report = build_index(settings.corpus, settings.index_dir, embedder, on_progress=on_progress)
+    if as_json:
+        print_json(dataclasses.asdict(report))
+    else:
+        _print_report(report, settings)
+    return EXIT_FAILURE if report.failures and not allow_failures else 0
+
+
+def _print_report(report: BuildReport, settings: Settings) -> None:
+    rows = [
+        ("snapshot", report.snapshot_id or "none"),
+        ("documents", str(report.n_documents)),
+        ("passages", str(report.n_passages)),
+        ("sentences", str(report.n_sentences)),
+        ("embedded", str(report.n_embedded)),
+        ("reused", str(report.n_reused)),
+        ("failures", str(len(report.failures))),
+        ("warnings", str(len(report.warnings))),
+        ("ignored", str(len(report.ignored))),
+        *((f"seconds {phase}", f"{seconds:.1f}") for phase, seconds in report.seconds.items()),
+        ("passages/s", f"{report.embedding_passages_per_s:.0f}"),
+        ("peak memory MB", f"{report.peak_memory_bytes / 1e6:.0f}"),
+    ]
+    print_table(("what", "value"), rows)
+    for failure in report.failures:
+        print_line(f"failed: {failure.path}: {failure.reason} ({failure.fix})")
+    _print_warnings(report.warnings)
+    for path in report.ignored[:_SHOWN]:
+        print_line(f"ignored: {path}")
+    if len(report.ignored) > _SHOWN:
+        print_line(f"ignored: {len(report.ignored) - _SHOWN} more (see --json)")
+    if report.failures:
+        print_note("files that failed are not in the index; mend them, or accept that with --allow-failures")
+    if report.snapshot_id:
+        at = f"--index-dir {settings.index_dir}"
+        print_note(f'ask it: citewell ask {at} "..."\nserve it: citewell serve {at}')
+
+
+def _print_warnings(warnings: tuple[tuple[str, str], ...]) -> None:
+    """Print each kind of warning once, with the first file that has it."""
+    counts = Counter(sentence for _, sentence in warnings)
+    first = {sentence: path for path, sentence in reversed(warnings)}
+    for sentence, count in counts.most_common(_SHOWN):
+        others = f" and {count - 1} more" if count > 1 else ""
+        print_line(f"warning: {first[sentence]}{others}: {sentence}")
+    if len(counts) > _SHOWN:
+        print_line(f"warning: {len(counts) - _SHOWN} more kinds (see --json)")

@@ -1,0 +1,93 @@
+"""
+Errors of asking. None of them ever holds a question's text.
+
+    AppError (ingest.errors)
+    └── RequestFault
+        ├── QuestionEmpty        nothing to answer: empty, white space, or no letter or digit
+        ├── QuestionTooLong      more characters than `max_question_chars`
+        ├── QuestionUnreadable   lone surrogates or control characters
+        ├── RequestInvalid       a field is missing, of the wrong type, out of range or unknown
+        ├── BodyTooLarge         the request body passes the cap
+        ├── MediaTypeUnsupported the body is not JSON (or, for the page, not a form)
+        ├── NotFound             no such route, document or passage
+        ├── MethodNotAllowed     the route exists, the method does not
+        ├── SettingsInvalid      a setting is malformed, or two contradict each other
+        ├── QuestionsInvalid     a file of labelled questions is malformed
+        └── CitationMismatch     a quote is not in its document: a 500, never a wrong quote
+"""
+
+from __future__ import annotations
+
+from ingest.errors import AppError
+
+
+class RequestFault(AppError):
+    """Base of everything that a request or a command can get wrong."""
+
+    code = "request_fault"
+
+
+class QuestionEmpty(RequestFault):
+    """There is nothing to answer."""
+
+    code = "question_empty"
+
+
+class QuestionTooLong(RequestFault):
+    """The question passes the cap."""
+
+    code = "question_too_long"
+
+
+class QuestionUnreadable(RequestFault):
+    """The question holds characters that are no text."""
+
+    code = "question_unreadable"
+
+
+class RequestInvalid(RequestFault):
+    """A field is missing, of the wrong type, out of range or unknown."""
+
+    code = "request_invalid"
+
+
+class BodyTooLarge(RequestFault):
+    """The request body passes the cap."""
+
+    code = "body_too_large"
+
+
+class MediaTypeUnsupported(RequestFault):
+    """The body has a content type that the route does not take."""
+
+    code = "media_type_unsupported"
+
+
+class NotFound(RequestFault):
+    """There is nothing at that address."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(RequestFault):
+    """The route exists, the method does not."""
+
+    code = "method_not_allowed"
+
+
+class SettingsInvalid(RequestFault):
+    """A setting is malformed, or two contradict each other."""
+
+    code = "settings_invalid"
+
+
+class QuestionsInvalid(RequestFault):
+    """A file of labelled questions is malformed."""
+
+    code = "questions_invalid"
+
+
+class CitationMismatch(RequestFault):
+    """A quote is not, word for word, in its document; nothing is answered."""
+
+    code = "citation_mismatch"

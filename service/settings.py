@@ -1,0 +1,234 @@
+"""
+The operator's choices, and where they come from. The only module that reads the environment; does nothing with them.
+
+One name in three places: `CITEWELL_PORT`, `port` in the settings file, `--port`. The later wins: default, settings
+file, environment, command line.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from index.model_files import DEFAULT_MODEL
+from service.errors import SettingsInvalid
+
+ENV_PREFIX = "CITEWELL_"
+SETTINGS_FILE_VARIABLE = "CITEWELL_SETTINGS_FILE"
+DEFAULT_SETTINGS_FILE = "citewell.toml"
+_SHOWN_CHARS = 60
+
+
+def _split_commas(value: object) -> object:
+    """Let a list be written as `a, b` where only text can be written: in the environment and on the command line."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _check_origin(value: str) -> str:
+    scheme, _, host = value.partition("://")
+    is_origin = scheme in ("http", "https") and host and not set(host) & set("/?#@*, ")
+    if value != "*" and not is_origin:
+        raise ValueError('an origin such as "https://example.org" without a path, or "*"')
+    return value.lower()
+
+
+def _check_web_address(value: str) -> str:
+    if value and not value.startswith(("https://", "http://")):
+        raise ValueError('an address that starts with "https://" or "http://", or nothing')
+    return value.rstrip("/")
+
+
+def _check_not_empty(value: object) -> object:
+    """Refuse "", which a Path would take for the working directory."""
+    if value == "":
+        raise ValueError("the path of a folder")
+    return value
+
+
+Folder = Annotated[Path, BeforeValidator(_check_not_empty)]
+Origin = Annotated[str, AfterValidator(_check_origin)]
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+
+
+class Settings(BaseSettings):
+    """
+    All settings, checked and frozen. `Settings()` holds the defaults and nothing else; see `load_settings`.
+
+    Every field says what it does and its unit; the README lists them from here.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, validate_default=True, str_strip_whitespace=True
+    )
+
+    index_dir: Folder = Field(
+        default=Path("var/index"), description="Folder of the index: snapshots, embedding cache, exported encoders."
+    )
+    corpus: Folder = Field(default=Path("corpus"), description="Folder of documents that `build` and `lint` read.")
+    model: str = Field(
+        default=DEFAULT_MODEL,
+        min_length=1,
+        description="Embedding model: the default's name, a sentence-transformers model folder, or a hub name.",
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address that `serve` listens on.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="Port that `serve` listens on; 0 takes a free one.")
+    workers: int = Field(
+        default=1, ge=1, le=64, description="Processes that answer; each holds the index open (count)."
+    )
+    threads: int = Field(
+        default=8, ge=1, le=256, description="Requests answered at the same time in one process; others wait (count)."
+    )
+    max_question_chars: int = Field(default=4_000, ge=1, le=800_000, description="Longest question (characters).")
+    max_body_bytes: int = Field(default=65_536, ge=1_024, le=10_000_000, description="Largest request body (bytes).")
+    max_top_k: int = Field(
+        default=20, ge=1, le=1_000, description="Most passages that one question may ask for (count)."
+    )
+    min_confidence: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        allow_inf_nan=False,
+        description="Abstain below this calibrated probability of an answer; 0 always answers (0 to 1).",
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+        default=(),
+        description='Other sites whose pages may call the API, such as "https://example.org"; none by default.',
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+    ] = Field(default="info", description="Least severe log line that is written: debug, info, warning or error.")
+    refresh_s: float = Field(
+        default=2.0,
+        ge=0.05,
+        le=86_400.0,
+        allow_inf_nan=False,
+        description="Time between two looks for a newly published snapshot (seconds).",
+    )
+    docs_public_url: WebAddress = Field(
+        default="", description="Page that explains the error codes; an error's `type` becomes `<address>#<code>`."
+    )
+
+    @model_validator(mode="after")
+    def _check_body_holds_question(self) -> Self:
+        """A form sends a character of four bytes as twelve."""
+        if self.max_body_bytes < 12 * self.max_question_chars:
+            raise ValueError(
+                f"max_body_bytes is {self.max_body_bytes}, too few for max_question_chars {self.max_question_chars}"
+                f" (at least {12 * self.max_question_chars})"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing by itself: `load_settings` brings the sources together and knows which one is to blame."""
+        return (init_settings,)
+
+
+def load_settings(flags: Mapping[str, object] | None = None) -> Settings:
+    """
+    Read settings file, environment and command line.
+
+    Args:
+        flags: settings from the command line by field name; None means that the flag was not given.
+
+    Raises:
+        SettingsInvalid: an unknown name, or a value that does not fit; names the place, the field and the value.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    path, from_file = _read_settings_file()
+    from_env = _read_environment()
+    values: dict[str, Any] = {**from_file, **from_env, **given}
+    places = {
+        **{name: f"{path}, {name}" for name in from_file},
+        **{name: f"environment, {ENV_PREFIX}{name.upper()}" for name in from_env},
+        **{name: f"command line, --{name.replace('_', '-')}" for name in given},
+    }
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise _settings_invalid(error, values, places) from error
+
+
+def _read_settings_file() -> tuple[str, dict[str, Any]]:
+    named = os.environ.get(SETTINGS_FILE_VARIABLE)
+    path = Path(named or DEFAULT_SETTINGS_FILE)
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        if not named:
+            return str(path), {}
+        raise SettingsInvalid(
+            "no such file", where=f"{SETTINGS_FILE_VARIABLE}={path}", fix="name a file that exists, or unset it"
+        ) from error
+    except OSError as error:
+        raise SettingsInvalid(
+            f"can't be read ({error.strerror})", where=str(path), fix="make it a readable file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsInvalid("is not UTF-8", where=str(path), fix="save it as UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(f"is not valid TOML: {error}", where=str(path), fix="mend that line") from error
+    for name in values:
+        if name not in Settings.model_fields:
+            raise _unknown(name, str(path), name)
+    return str(path), values
+
+
+def _read_environment() -> dict[str, Any]:
+    """Return the settings among the environment's variables; an unknown CITEWELL_ name is a slip worth stopping for."""
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(ENV_PREFIX).lower()
+        if variable.startswith(ENV_PREFIX) and variable != SETTINGS_FILE_VARIABLE and name not in Settings.model_fields:
+            raise _unknown(name, "environment", variable, ENV_PREFIX)
+    try:
+        return dict(EnvSettingsSource(Settings, env_ignore_empty=True)())
+    except ValueError as error:
+        raise SettingsInvalid(str(error), where="environment", fix="mend that variable") from error
+
+
+def _unknown(name: str, place: str, shown: str, prefix: str = "") -> SettingsInvalid:
+    near = [prefix + (n.upper() if prefix else n) for n in get_close_matches(name, Settings.model_fields, n=1)]
+    known = ", ".join(Settings.model_fields)
+    return SettingsInvalid(
+        "there is no such setting",
+        where=f"{place}, {shown[:_SHOWN_CHARS]}",
+        fix=f"did you mean {near[0]}?" if near else f"remove it; the settings are {known}",
+    )
+
+
+def _settings_invalid(error: ValidationError, values: Mapping[str, Any], places: Mapping[str, str]) -> SettingsInvalid:
+    """Name the first field that does not fit: mending one often mends the next."""
+    first = error.errors(include_url=False)[0]
+    expected = str(first["msg"]).removeprefix("Value error, ")
+    if not first["loc"]:
+        return SettingsInvalid(expected, where="settings", fix="change one of the two")
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return _unknown(name, "command line", name)
+    field = Settings.model_fields[name]
+    return SettingsInvalid(
+        f"{repr(values.get(name))[:_SHOWN_CHARS]} does not fit: {expected[:1].lower()}{expected[1:]}",
+        where=places.get(name, name),
+        fix=f"{name}: {field.description}",
+    )
