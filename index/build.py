@@ -19,7 +19,7 @@ import numpy as np
 from index.catalogue import write_catalogue
 from index.dense import write_dense
 from index.embed_corpus import CorpusVectors
-from index.errors import BuildRefused
+from index.errors import BuildRefused, StorageFailed
 from index.evidence_vectors import write_evidence
 from index.fuse import FusionConfig
 from index.lexical import LexicalRow, write_lexical
@@ -211,6 +211,7 @@ class _Build:
                 write_evidence(
                     staging.path, (_keep(rows, item.passage, item.evidence) for item in vectors.iter_vectors(inputs))
                 )
+                self._warnings += [(self.store.vectors_path.name, warning) for warning in cache.warnings]
             self._dimension = int(rows[0].shape[0])
             write_dense(staging.path / DENSE_FILE, np.stack(rows))
 
@@ -258,11 +259,8 @@ class _Build:
         """Make the snapshot the live one, drop old ones and vectors of texts that are gone."""
         with self._timed("publish"):
             snapshot_id = self.store.publish(staging)
-            self.store.collect(self._config.keep_snapshots)
-            vectors = self._vectors
-            if vectors is not None:
-                with VectorCache.open(self.store.vectors_path) as cache:
-                    cache.keep_only(self._embedder.fingerprint, vectors.keys)
+            self._tidy()
+        vectors = self._vectors
         counts = self._counts(passages)
         return BuildReport(
             snapshot_id=snapshot_id,
@@ -278,6 +276,18 @@ class _Build:
             embedding_passages_per_s=round(vectors.passages_per_s, 1) if vectors else 0.0,
             peak_memory_bytes=_peak_memory_bytes(),
         )
+
+    def _tidy(self) -> None:
+        """Drop old snapshots and the vectors of texts that are gone; the new snapshot is live whatever happens here."""
+        try:
+            self.store.collect(self._config.keep_snapshots)
+        except StorageFailed as error:
+            self._warnings.append((error.where, f"old snapshots could not be deleted: {error.what}"))
+        if self._vectors is None:
+            return
+        with VectorCache.open(self.store.vectors_path) as cache:
+            cache.keep_only(self._embedder.fingerprint, self._vectors.keys)
+            self._warnings += [(self.store.vectors_path.name, warning) for warning in cache.warnings]
 
     def _counts(self, passages: Sequence[_Embeddable]) -> Counts:
         return Counts(

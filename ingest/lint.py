@@ -55,12 +55,20 @@ def lint(library: Library, today: date | None = None) -> list[LintFinding]:
         except SourceError as error:
             findings.append(_of_error(error))
             continue
-        findings += lint_document(document, library.required, today)
+        says_type = "source_type" in {**library.defaults, **library.fields_of(file.path)}
+        findings += lint_document(document, library.required, today, says_type=says_type)
     return sorted(findings, key=lambda finding: (finding.path, not finding.is_error, finding.field, finding.problem))
 
 
-def lint_document(document: Document, required: tuple[str, ...], today: date) -> list[LintFinding]:
-    """Return what is missing or malformed in one document."""
+def lint_document(
+    document: Document, required: tuple[str, ...], today: date, *, says_type: bool = False
+) -> list[LintFinding]:
+    """
+    Return what is missing or malformed in one document.
+
+    Args:
+        says_type: library.toml sets its source_type, so that "other" is a statement and not the lack of one.
+    """
     path = document.source.path
     has_title = not any(warning.startswith(NO_TITLE) for warning in document.warnings)
     findings = [
@@ -70,6 +78,7 @@ def lint_document(document: Document, required: tuple[str, ...], today: date) ->
     ]
     for name in dict.fromkeys((*required, *RECOMMENDED)):
         is_missing = not has_title if name == "title" else getattr(document.metadata, name) == getattr(_NOTHING, name)
+        is_missing = is_missing and not (name == "source_type" and says_type)
         if is_missing:
             fix = f'set {name} in the file, under [defaults] or under [documents."{path}"] in {LIBRARY_FILE}'
             findings.append(LintFinding(path, name, "is missing", fix, name in required))

@@ -24,6 +24,7 @@ from service.evidence import evidence_span, segments
 
 MAX_TOP_K = 20
 MAX_QUESTION_CHARS = 4_000
+_JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def parse_question(
     """
     Check what somebody typed and return it as a Question.
 
-    Control and invisible formatting characters, which come along when text is pasted, count as spaces.
+    Control characters, which come along when text is pasted, count as spaces; invisible marks are dropped.
 
     Raises:
         QuestionEmpty, QuestionTooLong, QuestionUnreadable, RequestInvalid: none of them holds the text.
@@ -67,12 +68,19 @@ def parse_question(
         )
     if any(unicodedata.category(c) == "Cs" for c in text):
         raise QuestionUnreadable("the question holds half characters", where="question", fix="send valid Unicode text")
-    text = " ".join("".join(" " if unicodedata.category(c) in {"Cc", "Cf"} else c for c in text).split())
+    text = _readable(text)
     if not any(c.isalnum() for c in text):
         raise QuestionEmpty("the question has no letter and no digit", where="question", fix="ask in words")
     if not 1 <= top_k <= max_top_k:
         raise RequestInvalid(f"top_k is not between 1 and {max_top_k}", where="top_k", fix="ask for fewer passages")
     return Question(text=text, top_k=top_k, filters=filters, explain=explain)
+
+
+def _readable(text: str) -> str:
+    """Return the text without what nobody typed; joiners stay, as words of several languages need them."""
+    kinds = {c: unicodedata.category(c) for c in set(text)}
+    kept = (" " if kinds[c] == "Cc" else c for c in text if kinds[c] != "Cf" or c in _JOINERS)
+    return " ".join("".join(kept).split())
 
 
 def answer_question(

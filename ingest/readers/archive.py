@@ -76,7 +76,7 @@ class Archive:
     """
     The members of one zip, after its listing passed all checks.
 
-    The cap on unpacked bytes holds over all `read` calls together, each member counted once.
+    The cap on unpacked bytes holds over all `read` calls together; a member read twice counts twice.
     """
 
     def __init__(self, container: zipfile.ZipFile, limits: Limits, where: str) -> None:

@@ -122,15 +122,21 @@ def read_parts(archive: Archive, limits: Limits, where: str) -> WordParts:
 
 
 class _PartReader:
-    """Parses parts, counting elements over all of them."""
+    """Parses parts, each once, counting elements over all of them."""
 
     def __init__(self, archive: Archive, limits: Limits, where: str) -> None:
         self._archive = archive
         self._limits = replace(limits, max_depth=min(limits.max_depth, MAX_DEPTH))
         self._where = where
         self._n_tags = 0
+        self._roots: dict[str, etree._Element] = {}
 
     def part(self, name: str) -> etree._Element:
+        if name not in self._roots:
+            self._roots[name] = self._parse(name)
+        return self._roots[name]
+
+    def _parse(self, name: str) -> etree._Element:
         place = f"{self._where}: {name}"
         text = decode_xml(self._archive.read(name), place)
         self._n_tags += text.count("<")

@@ -1,8 +1,8 @@
 """
-Writes snapshots until it is killed; test_store_crash.py runs it.
+Builds snapshots until it is killed; test_store_crash.py runs it.
 
 The libraries are imported once. For each line on standard input it forks a writer, prints the writer's process id,
-and after the writer's end, how it ended. A writer publishes snapshots of alternating corpora without pause.
+and after the writer's end, how it ended. A writer builds the index of alternating corpora without pause.
 """
 
 from __future__ import annotations
@@ -12,33 +12,37 @@ import os
 import sys
 from pathlib import Path
 
-from index.store import IndexDir
-from index.testing import HashingEmbedder, tiny_documents, write_tiny_snapshot
-from index.vector_cache import VectorCache
+from index.build import BuildConfig, build_index
+from index.testing import HashingEmbedder
 
-LIBRARIES = (tiny_documents(), tiny_documents()[:1], tiny_documents()[1:3], ())
+N_CORPORA = 3
 
 
-def publish_one(index_dir: IndexDir, n: int) -> None:
-    """
-    Build the n-th snapshot, with everything a build does: replace by `index.build.build_index` to test that one.
-    """
-    embedder = HashingEmbedder()
-    write_tiny_snapshot(index_dir, LIBRARIES[n % len(LIBRARIES)], embedder)
-    with index_dir.lock():
-        with VectorCache.open(index_dir.vectors_path) as cache:
-            cache.keep_only(embedder.fingerprint, ())
-        index_dir.collect(keep=2)
+def write_corpora(folder: Path) -> tuple[Path, ...]:
+    """Write small corpora that share some text, so that builds add, reuse and withdraw."""
+    corpora = []
+    for number in range(N_CORPORA):
+        corpus = folder / str(number)
+        corpus.mkdir(parents=True)
+        (corpus / "shared.md").write_text("# Onset\n\nWithdrawal begins within a day.\n")
+        for i in range(number):
+            (corpus / f"{i}.txt").write_text(f"Document {i} of corpus {number} says something about relapse.\n")
+        corpora.append(corpus)
+    return tuple(corpora)
 
 
 def main() -> None:
     """Fork a writer for each line."""
+    index_dir = Path(sys.argv[1])
+    corpora = write_corpora(index_dir.with_name("corpora"))
+    # Once before forking, so that each writer finds its libraries loaded.
+    build_index(corpora[0], index_dir.with_name("first"), HashingEmbedder())
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
             # Begin somewhere else each time: every kind of change is then killed early and late.
             for n in itertools.count(os.getpid()):
-                publish_one(IndexDir(Path(sys.argv[1])), n)
+                build_index(corpora[n % N_CORPORA], index_dir, HashingEmbedder(), BuildConfig(keep_snapshots=2))
         _say(child)
         _, status = os.waitpid(child, 0)
         _say(os.waitstatus_to_exitcode(status))

@@ -241,9 +241,9 @@ PAPER = {
     "word/document.xml": b"<w:document " + _W + b'><w:body><w:p><w:pPr><w:pStyle w:val="S"/></w:pPr><w:r><w:t>One</w:t>'
     b'</w:r></w:p><w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr></w:pPr><w:ins w:id="1"><w:r>'
     b'<w:rPr><w:vanish/><w:highlight w:val="red"/></w:rPr><w:t>two</w:t><w:footnoteReference w:id="2"/><w:sym '
-    b'w:font="x" w:char="F0B7"/></w:r></w:ins></w:p><w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val="2"/><w:vMerge/></w:tcPr>'
-    b'<w:p><w:hyperlink w:anchor="a"><w:r><w:t>3</w:t></w:r></w:hyperlink></w:p></w:tc></w:tr></w:tbl></w:body>'
-    b"</w:document>",
+    b'w:font="x" w:char="F0B7"/></w:r></w:ins></w:p><w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val="2"/><w:vMerge/>'
+    b'</w:tcPr><w:p><w:hyperlink w:anchor="a"><w:r><w:t>3</w:t></w:r></w:hyperlink></w:p></w:tc></w:tr></w:tbl>'
+    b"</w:body></w:document>",
 }
 
 

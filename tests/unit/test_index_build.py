@@ -249,3 +249,20 @@ def test_progress_and_report_count_what_happened(write: Write, corpus: Path, tmp
     assert seen == {"read": (1, 1), "split": (1, 1), "embed": (2, 2), "verify": (1, 1)}
     assert {"read", "split", "embed", "write", "verify", "publish"} == set(report.seconds)
     assert report.peak_memory_bytes > 1_000_000
+
+
+def test_old_snapshots_that_stay_are_a_warning(
+    write: Write, build: Callable[[], BuildReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This ensures that a build whose snapshot is live is not called failed because tidying up after it did not work."""
+    write("a.md", "# A\n\nWords.\n")
+
+    def refuse(*_: object) -> list[str]:
+        raise StorageFailed("no right to delete", where="snapshots", fix="grant it")
+
+    monkeypatch.setattr(IndexDir, "collect", refuse)
+
+    report = build()
+
+    assert IndexDir(tmp_path / "index").current_id() == report.snapshot_id
+    assert ("snapshots", "old snapshots could not be deleted: no right to delete") in report.warnings

@@ -94,3 +94,13 @@ def test_files_that_fail_are_errors(tmp_path: Path) -> None:
     assert "reviewed = 'soon'" in findings[0].problem
     assert "z.md" in findings[4].problem
     assert str(findings[1]).startswith("b.txt: is not text")
+
+
+def test_a_stated_other_is_not_missing(tmp_path: Path) -> None:
+    """This ensures that an editor who says that a source is of no listed type is not told that the type is missing."""
+    (tmp_path / "a.txt").write_text("Words to quote.\n")
+    (tmp_path / "library.toml").write_text('[defaults]\nsource_type = "other"\n[lint]\nrequired = ["source_type"]\n')
+
+    findings = lint(open_library(tmp_path))
+
+    assert [f for f in findings if f.field == "source_type"] == []

@@ -129,9 +129,14 @@ def test_half_characters_are_refused() -> None:
         parse_question("what \ud800 is it")
 
 
-def test_control_and_invisible_characters_count_as_spaces() -> None:
+def test_control_characters_count_as_spaces_and_invisible_ones_go() -> None:
     """This ensures that what comes along from a copied page neither breaks nor joins words."""
-    assert parse_question("what\x00 is\x07 itchy\u200b blood\u202e ?").text == "what is itchy blood ?"
+    assert parse_question("what\x00is\x07 it\u200bchy blood\u202e ?").text == "what is itchy blood ?"
+
+
+def test_joiners_inside_words_stay() -> None:
+    """This ensures that Persian and Indic words, which are written with joiners, are not broken."""
+    assert parse_question("می\u200cخواهم").text == "می\u200cخواهم"
 
 
 @pytest.mark.parametrize(
