@@ -76,7 +76,7 @@ def citation_text(meta: Metadata, passage: Passage) -> str:
     """Return `Authors. Title. Publisher, 2016. Section "...". p. 3. URL`, leaving out what is not known."""
     year = str(meta.published.year) if meta.published else "no date"
     parts = [
-        ", ".join(meta.authors),
+        ", ".join(author for author in meta.authors if author != meta.publisher),
         meta.title,
         f"{meta.publisher}, {year}" if meta.publisher else year,
         f'Section "{passage.heading_path[-1]}"' if passage.heading_path else "",

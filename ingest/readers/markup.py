@@ -262,7 +262,14 @@ class PageWalker:
 
     def _place(self, parent: _Frame) -> Place:
         past_head = self._saw_title or (self._survey.title is None and self._content_chars > _TITLE_BY_LENGTH)
-        return Place(parent.in_content, parent.in_section, bool(self._lead_in), past_head, self._is_content)
+        return Place(
+            in_content=parent.in_content,
+            in_section=parent.in_section,
+            in_row=parent.in_row,
+            follows_lead_in=bool(self._lead_in),
+            follows_title=past_head,
+            is_bound=self._is_content,
+        )
 
     def _note_id(self, element: etree._Element, tag: str) -> None:
         found = element.get("id") or (element.get("name") if tag == "a" else None)

@@ -21,7 +21,8 @@ from itertools import pairwise
 
 from lxml import etree
 
-from ingest.readers.survey import CONTROLS, INLINE, Stats, Survey, words
+from ingest.furniture import is_protected
+from ingest.readers.survey import CONTROLS, HEADINGS, INLINE, Stats, Survey, words
 from ingest.readers.tree import local_name
 
 HIDDEN = "hidden"
@@ -34,7 +35,7 @@ _LARGE_SHARE = 0.6  # of the page's text: no furniture by name or tag
 _LARGE_CHARS = 500
 
 _CONTAINERS = words(
-    "div section ul ol dl aside nav header footer form table details figure center menu fieldset search"
+    "div section ul ol dl aside nav header footer form table td details figure center menu fieldset search p"
 )
 _LAYOUT_WORDS = words(
     "block container wrapper wrap box list item section area module widget widgets inner outer group row col column "
@@ -42,6 +43,7 @@ _LAYOUT_WORDS = words(
     "mobile desktop header footer title heading sticky fixed floating footer post entry article inline default "
     "horizontal vertical small large new id"
 )
+_NEVER_BY_LINKS = words("table tr li dt dd tbody thead") | HEADINGS
 _SITE_WORDS = words(
     "site page global main top bottom primary wrapper wrap container inner outer area bar mobile desktop sticky fixed"
 )
@@ -68,11 +70,14 @@ class WordRule:
     only_outside: bool = False  # of main, article and section
     only_before_title: bool = False
     layout: frozenset[str] = _LAYOUT_WORDS
-    min_comment_marks: int = 0
+    min_comment_marks: int = 0  # or a control
+    only_class: bool = False  # an id may name what a section is about: "sponsor" is a word of support groups
+    spares_emergencies: bool = False  # not if the text names help for anybody in danger
 
 
 _RULES = (
-    WordRule("breadcrumb", words("breadcrumb breadcrumbs"), words("trail nav navigation links")),
+    WordRule("breadcrumb", words("breadcrumb breadcrumbs crumb crumbs"), words("trail nav navigation links")),
+    WordRule("contents_list", words("toc contents"), words("table of on this page"), min_density=LINK_DENSE),
     WordRule(
         "navigation",
         words("nav navbar navigation menu menus subnav sidenav topnav pagination pager sitemap navlinks"),
@@ -105,6 +110,10 @@ _RULES = (
              words("form sign up email mailing cta"), words("sign mailing"), needs_control=True, max_prose=600),
     WordRule("advertisement", words("advert adverts advertisement advertisements advertising adsense adsbygoogle"),
              words("slot unit banner label space zone"), words("ad ads sponsored promoted"), max_prose=600),
+    WordRule("advertisement", words("ad ads sponsor sponsored promo promotion cta"), words("banner label"),
+             max_prose=400, only_class=True, spares_emergencies=True),
+    WordRule("feedback", words("feedback rating helpful"), words("form was this page vote"), needs_control=True,
+             max_prose=200),
     WordRule("search", words("search searchbox searchform"), words("form bar field toggle"), needs_control=True,
              max_prose=300),
     WordRule("site_header", words("header masthead topbar banner"), words("logo brand"), layout=_SITE_WORDS,
@@ -112,6 +121,7 @@ _RULES = (
     WordRule("site_footer", words("footer colophon copyright"), words("legal credits links"),
              layout=_SITE_WORDS, max_prose=1_500, only_outside=True),
     WordRule("sidebar", words("sidebar sidebars rail"), only_outside=True),
+    WordRule("sidebar", words("side"), min_density=0.3, only_outside=True),
     WordRule("page_tools", words("toolbar tools actions utility"), words("print email share text size"),
              min_density=LINK_DENSE, needs_control=True, max_prose=100),
 )  # fmt: skip
@@ -138,6 +148,7 @@ class Place:
 
     in_content: bool = False
     in_section: bool = False
+    in_row: bool = False  # of a table of data
     follows_lead_in: bool = False
     follows_title: bool = False
     is_bound: bool = False  # in a book or document: links without a host stay within it
@@ -183,12 +194,12 @@ def _epub_types(element: etree._Element) -> set[str]:
     return set(types.lower().split())
 
 
-def _start_of_text(element: etree._Element) -> str:
-    """Return the first hundred characters or so of an element's text."""
+def _start_of_text(element: etree._Element, n_chars: int = 200) -> str:
+    """Return the beginning of an element's text."""
     text = ""
     for part in element.itertext():
-        text = f"{text}{part!s}"[:200]
-        if len(text) > 100:
+        text = f"{text}{part!s}"[:n_chars]
+        if len(text) == n_chars:
             break
     return text
 
@@ -247,12 +258,17 @@ def _by_role_or_tag(element: etree._Element, tag: str, stats: Stats, place: Plac
 
 
 def _by_words(element: etree._Element, tag: str, stats: Stats, place: Place) -> str:
-    names = _names(element) if tag in _CONTAINERS else []
-    if not names:
+    if tag not in _CONTAINERS or place.in_row:
         return ""
-    for rule in _RULES:
-        if any(_name_counts(name, rule) for name in names) and _evidence_holds(rule, stats, place):
-            return rule.name
+    classes = _names_in(element.get("class"))
+    names = classes + _names_in(element.get("id"))
+    if element.get("role") == "region":
+        names += _names_in("-".join(element.get("aria-label", "").split()))
+    for rule in _RULES if names else ():
+        candidates = classes if rule.only_class else names
+        if any(_name_counts(name, rule) for name in candidates) and _evidence_holds(rule, stats, place):
+            is_spared = rule.spares_emergencies and is_protected(_start_of_text(element, 1_000))
+            return "" if is_spared else rule.name
     return ""
 
 
@@ -270,7 +286,7 @@ def _evidence_holds(rule: WordRule, stats: Stats, place: Place) -> bool:
     if (rule.only_outside and place.in_content) or (rule.only_before_title and place.follows_title):
         return False
     too_long = rule.max_prose is not None and stats.prose_chars > rule.max_prose
-    if too_long or stats.n_comment_marks < rule.min_comment_marks:
+    if too_long or (stats.n_comment_marks < rule.min_comment_marks and not stats.n_controls):
         return False
     if rule.min_density is None and not rule.needs_control:
         return True
@@ -282,22 +298,24 @@ def _by_links(tag: str, stats: Stats, survey: Survey, place: Place) -> str:
     """
     Return a rule for blocks that are links and little else.
 
-    Links within the page are its table of contents. In the content, only links that read like titles and that no
-    sentence leads in to are teasers: "You can get help from: ..." stays. Outside of it any list of links goes; on a
-    page without main and article that is what comes before the title or isn't led in to.
+    A few words that lead nowhere ("#") are a button. Links within the page are its table of contents. In the content,
+    only links that read like titles and that no sentence leads in to are teasers: "You can get help from: ..." stays.
+    Outside of it any list of links goes; on a page without main and article that is what comes before the title.
     """
-    if tag in ("table", "tr", "td", "th", "li", "dt", "dd", "tbody", "thead") or tag in CONTROLS:
+    if place.in_row or tag in _NEVER_BY_LINKS or stats.link_density < MOSTLY_LINKS:
         return ""
-    if stats.n_links < _FEW_LINKS or stats.link_density < MOSTLY_LINKS or stats.n_headings > stats.n_links:
-        return ""
-    if (stats.n_inner_links if place.is_bound else stats.n_fragment_links) == stats.n_links:
-        return "contents_list"
-    if place.follows_lead_in:
-        return ""
-    if stats.n_link_words >= _TITLE_WORDS * stats.n_links:
-        return "related_links"
+    are_titles = stats.n_link_words >= _TITLE_WORDS * stats.n_links
     outside = not place.in_content if survey.has_main_or_article else not place.follows_title
-    return "link_list" if outside else ""
+    rule = ""
+    if stats.n_links and stats.n_script_links == stats.n_links and not are_titles:
+        rule = "page_tools"
+    elif stats.n_links < _FEW_LINKS or stats.n_headings > stats.n_links:
+        rule = ""
+    elif (stats.n_inner_links if place.is_bound else stats.n_fragment_links) == stats.n_links:
+        rule = "contents_list"
+    elif not place.follows_lead_in:
+        rule = "related_links" if are_titles else "link_list" if outside else ""
+    return rule
 
 
 def _is_skip_link(element: etree._Element) -> bool:
@@ -311,14 +329,15 @@ def _is_skip_link(element: etree._Element) -> bool:
 
 
 def _names(element: etree._Element) -> list[tuple[str, ...]]:
-    """Return class and id as names, each a tuple of lower-case words; BEM's blocks and modifiers stand alone."""
+    return _names_in(element.get("class")) + _names_in(element.get("id"))
+
+
+def _names_in(attribute: str | None) -> list[tuple[str, ...]]:
+    """Return the names in a class or id, each a tuple of lower-case words; BEM's blocks and modifiers stand alone."""
     names: list[tuple[str, ...]] = []
-    for attribute in (element.get("class"), element.get("id")):
-        if not attribute:
-            continue
-        for token in re.split(r"\s+|__|--", attribute[:1_000]):
-            spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", token)
-            words = tuple(w.lower() for w in re.split(r"[-_:]+", spaced) if w)
-            if words:
-                names.append(words)
+    for token in re.split(r"\s+|__|--", attribute[:1_000]) if attribute else ():
+        spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1-\2", token)
+        words = tuple(w.lower() for w in re.split(r"[-_:]+", spaced) if w)
+        if words:
+            names.append(words)
     return names

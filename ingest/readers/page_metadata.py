@@ -34,7 +34,9 @@ _PUBLISHED = (
     "citation_publication_date",
     "dcterms.issued",
     "dc.date.issued",
+    "dcterms.date",
     "dc.date",
+    "date",
 )
 _REVIEWED = ("lastreviewed", "article:reviewed_time", "last-reviewed", "dcterms.reviewed")
 _ARTICLE_TYPES = ("article", "posting", "report", "webpage", "medicalwebpage", "faqpage", "creativework", "guide")

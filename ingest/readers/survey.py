@@ -47,7 +47,7 @@ class Stats:
     What lies within one element, itself included.
 
     `text_chars` and `link_chars` count shown text, and how much of it stands in links; `n_fragment_links` are links
-    within the page, `n_inner_links` those and links without a host.
+    within the page, `n_inner_links` those and links without a host, `n_script_links` links that lead nowhere.
     """
 
     text_chars: int = 0
@@ -56,6 +56,7 @@ class Stats:
     n_link_words: int = 0
     n_fragment_links: int = 0
     n_inner_links: int = 0
+    n_script_links: int = 0
     n_controls: int = 0
     n_comment_marks: int = 0
     n_headings: int = 0  # outside th
@@ -82,6 +83,7 @@ class Stats:
         self.n_link_words += other.n_link_words
         self.n_fragment_links += other.n_fragment_links
         self.n_inner_links += other.n_inner_links
+        self.n_script_links += other.n_script_links
         self.n_controls += other.n_controls
         self.n_comment_marks += other.n_comment_marks
         self.n_headings += other.n_headings
@@ -211,7 +213,8 @@ def _count_element(counts: Stats, element: etree._Element, tag: str, in_heading_
     if href is not None:
         target = href.strip()
         counts.n_links = 1
-        counts.n_fragment_links = int(target.startswith("#"))
+        counts.n_script_links = int(target == "#" or target.lower().startswith("javascript:"))
+        counts.n_fragment_links = int(target.startswith("#") and target != "#")
         counts.n_inner_links = int("://" not in target and not target.startswith(("//", "mailto:", "tel:")))
     counts.n_controls = int(tag in CONTROLS and element.get("type") != "hidden")
     counts.n_headings = int(tag in HEADINGS and not in_heading_cell)

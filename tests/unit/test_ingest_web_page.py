@@ -315,6 +315,46 @@ class TestFurniture:
         """This ensures that an article's header, definition box, led-in links and telling ids stay content."""
         assert rules(PAGE)[text] == ""
 
+    @pytest.mark.parametrize(
+        ("html", "rule"),
+        [
+            ("<p class=crumb><a href=/>Home</a> / <a href=/d>Drugs</a> / Heroin</p>", "breadcrumb"),
+            ("<div class=toc><p>Contents</p><ol><li><a href='#a'>Aches</a><li><a href='#b'>Sleep</a></ol></div>",
+             "contents_list"),
+            ("<div class=promo>Buy our calendar of kittens</div>", "advertisement"),
+            ("<div class=feedback>Was it useful? <button>Yes</button></div>", "feedback"),
+            ("<section id=comments><h2>Comments</h2><form><textarea></textarea></form></section>", "comments"),
+            ("<p><a href='#'>Back to top</a></p>", "page_tools"),
+            ("<div role=region aria-label='Cookie consent'>Crumbs are kept. <button>Fine</button></div>",
+             "cookie_notice"),
+            ("<table role=none><tr><td class=side><a href=/r>Rooms near me</a> today</td><td><p>x</table>", "sidebar"),
+            ("<div class=newsletter><p>Hear from us</p><input><button>Go</button></div>", "sign_up"),
+            ("<div class=sharedaddy><a href=f>Facebook</a></div>", "share_links"),
+        ],
+    )  # fmt: skip
+    def test_named_blocks_with_evidence(self, html: str, rule: str) -> None:
+        """This ensures that a telling class or label marks a block where its links or controls agree."""
+        assert rule in rules(f"<h1>Heroin</h1>{html}{PROSE}").values()
+
+    @pytest.mark.parametrize(
+        "html",
+        [
+            "<div class=promo>In an overdose call 911 at once.</div>",
+            "<section id=sponsor><p>A sponsor is a member who guides a newcomer.</p></section>",
+            "<section id=comments><p>We weighed the remarks of patients.</p></section>",
+            "<div class=menu><p>A day of meals for a queasy stomach.</p></div>",
+            "<section id=contents><p>What a kit holds.</p></section>",
+            "<h2><a href='#'>What is methadone?</a></h2>",
+            "<p><a href='#'>How soon does withdrawal begin?</a></p>",
+            "<div id=cookies><p>Some sites store things.</p></div>",
+            "<div class=side-effects><p>Constipation is common.</p></div>",
+            "<div class='header-shadow'><p>Shadow of a doubt.</p></div>",
+        ],
+    )
+    def test_names_without_evidence_mark_nothing(self, html: str) -> None:
+        """This ensures that a class or id alone takes no content, least of all what names an emergency."""
+        assert not any(rules(f"<h1>Heroin</h1>{html}{PROSE}").values())
+
     def test_image_alternative_is_a_caption(self) -> None:
         """This ensures that an image's alternative text stands behind its paragraph, which it does not break."""
         extraction = read("<p>before <img alt='A chart'> after")
