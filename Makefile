@@ -14,7 +14,7 @@ PORT ?= 8000
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run build serve ask test check format lint types imports quality samples clean
+.PHONY: help install run build serve test check format lint types imports quality samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12

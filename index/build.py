@@ -25,7 +25,7 @@ from index.fuse import FusionConfig
 from index.lexical import LexicalRow, write_lexical
 from index.manifest import Counts, Manifest, ModelIdentity
 from index.model import EmbeddingInput, Float32, PassageEmbedder
-from index.snapshot import CATALOGUE_FILE, DENSE_FILE, LEXICAL_FOLDER, open_snapshot_folder
+from index.snapshot import CATALOGUE_FILE, DENSE_FILE, LEXICAL_FOLDER, Snapshot, open_snapshot_folder
 from index.store import IndexDir, Staging
 from index.vector_cache import VectorCache
 from index.verify import verify_snapshot
@@ -78,6 +78,10 @@ class BuildReport:
     peak_memory_bytes: int = 0
 
 
+# Looks at a sealed and verified snapshot before it is published; raises an AppError to refuse it.
+Gate = Callable[[Snapshot], None]
+
+
 @dataclass(frozen=True, slots=True)
 class BuildConfig:
     """Choices of one build."""
@@ -86,6 +90,7 @@ class BuildConfig:
     fusion: FusionConfig = FusionConfig()
     limits: Limits = Limits()
     keep_snapshots: int = 3
+    gate: Gate | None = None
 
 
 # phase ("read", "split", "embed", "verify"), done, total (0: not known)
@@ -106,7 +111,7 @@ def build_index(
 
     Raises:
         CorpusMissing, LibraryMalformed, WriterBusy, StorageFailed, BuildRefused, ModelUnusable: nothing was published
-            and the live snapshot is untouched.
+            and the live snapshot is untouched. So it is with whatever `config.gate` raises.
     """
     build = _Build(corpus, IndexDir(index_dir), embedder, config, on_progress or _no_progress)
     with build.store.writing() as staging:
@@ -115,6 +120,7 @@ def build_index(
         build.write_lexical(staging, passages)
         build.seal(staging, passages)
         build.verify(staging)
+        build.check(staging)
         return build.publish(staging, passages)
 
 
@@ -188,7 +194,7 @@ class _Build:
             split = split_document(document, self._config.split, self._embedder.count_tokens)
             self._warnings += [(document.id, warning) for warning in document.warnings]
             self._corpus_digest.update(f"{document.id} {document.source.sha256}\n".encode())
-            passages += [_embeddable(passage) for passage in split]
+            passages += [_embeddable(document.metadata.title, passage) for passage in split]
             self._progress("split", n_done, len(documents))
             yield document, split
 
@@ -255,6 +261,13 @@ class _Build:
                 fix="this is a fault of Citewell or of the disk: build again, and report it if it stays",
             )
 
+    def check(self, staging: Staging) -> None:
+        """Let the gate look at the staged snapshot; what it raises keeps the old one live."""
+        if self._config.gate is None:
+            return
+        with self._timed("gate"), open_snapshot_folder(staging.path, check_sha256=False) as snapshot:
+            self._config.gate(snapshot)
+
     def publish(self, staging: Staging, passages: Sequence[_Embeddable]) -> BuildReport:
         """Make the snapshot the live one, drop old ones and vectors of texts that are gone."""
         with self._timed("publish"):
@@ -309,11 +322,11 @@ def _failure(error: SourceError) -> SourceFailure:
     return SourceFailure(error.where, error.code, error.what, error.fix)
 
 
-def _embeddable(passage: Passage) -> _Embeddable:
+def _embeddable(title: str, passage: Passage) -> _Embeddable:
     return _Embeddable(
         prefix=passage.embedding_prefix,
-        title=passage.title,
-        headings=" ".join(heading for heading in passage.heading_path if heading != passage.title),
+        title=title,
+        headings=" ".join(heading for heading in passage.heading_path if heading != title),
         text=passage.text,
         sentences=tuple((start - passage.start, end - passage.start) for start, end in passage.sentences),
     )

@@ -28,8 +28,8 @@ class FusionConfig:
     depth: int = 200
     passage_weight: float = 1.0
     text_weight: float = 1.0
-    sentence_weight: float = 1.0
-    max_lexical_share: float = 0.4
+    sentence_weight: float = 2.0
+    max_lexical_share: float = 0.5
     coverage_low: float = 0.3
     coverage_high: float = 0.9
 

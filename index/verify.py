@@ -20,7 +20,7 @@ from index.manifest import MANIFEST_FILE
 from index.model import Float32
 from index.snapshot import Snapshot, check_sha256_sums
 from ingest.assemble import undo_repairs
-from ingest.model import Block, BlockKind, Document, text_sha256
+from ingest.model import Block, Document, text_sha256
 
 _MOST_PROBLEMS = 200
 _ROWS_AT_ONCE = 4096
@@ -231,23 +231,19 @@ def _block_problems(document: Document, passages: Sequence[StoredPassage]) -> It
             if start >= block.end:
                 break
             yield from _meeting_problems(block, passage_id, sections)
-            if not _is_excluded(block) and document.text[position : max(start, position)].strip():
+            if block.is_quotable and document.text[position : max(start, position)].strip():
                 yield Problem("coverage", document.id, f"no passage holds [{position}, {start})")
             position = max(position, end)
-        if not _is_excluded(block) and document.text[position : block.end].strip():
+        if block.is_quotable and document.text[position : block.end].strip():
             yield Problem("coverage", document.id, f"no passage holds [{position}, {block.end})")
 
 
 def _meeting_problems(block: Block, passage_id: str, sections: dict[str, int]) -> Iterator[Problem]:
-    if _is_excluded(block):
+    if not block.is_quotable:
         what = f"furniture ({block.furniture})" if block.furniture else "a heading"
         yield Problem("excluded", passage_id, f"it holds {what} at [{block.start}, {block.end})")
     elif sections.setdefault(passage_id, block.section) != block.section:
         yield Problem("sections", passage_id, f"it lies in sections {sections[passage_id]} and {block.section}")
-
-
-def _is_excluded(block: Block) -> bool:
-    return bool(block.furniture) or block.kind is BlockKind.HEADING
 
 
 def _vector_problems(snapshot: Snapshot) -> Iterator[Problem]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
-
 _STOPS = (".", ":", "?", "!")
 
 
@@ -108,6 +107,11 @@ class Block:
         if not 0 <= self.start < self.end:
             raise ValueError(f"block span [{self.start}, {self.end}) is empty or negative")
 
+    @property
+    def is_quotable(self) -> bool:
+        """Tell whether the text belongs in passages: content, and no heading or caption, which say nothing alone."""
+        return not self.furniture and self.kind not in (BlockKind.HEADING, BlockKind.CAPTION)
+
 
 @dataclass(frozen=True, slots=True)
 class Repair:
@@ -167,6 +171,9 @@ class Document:
     repairs: tuple[Repair, ...] = ()
     page_starts: tuple[PageStart, ...] = ()
     warnings: tuple[str, ...] = ()
+    # False when the title was taken from a heading somewhere inside or from the file's name: good enough to show,
+    # misleading as the context of every passage.
+    has_own_title: bool = True
 
     @property
     def id(self) -> str:

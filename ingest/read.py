@@ -40,7 +40,7 @@ def read_document(library: Library, file: SourceFile, limits: Limits | None = No
     reader, read = reader_for(file.suffix, file.path)
     extraction = read(data, limits or library.limits, file.path)
     blocks = mark_furniture(extraction.text, extraction.blocks)
-    if not any(not block.furniture and block.kind is not BlockKind.HEADING for block in blocks):
+    if not any(block.is_quotable for block in blocks):
         raise NoTextLayer(
             "there is nothing to quote in it: " + _what_there_is(extraction, blocks),
             where=file.path,
@@ -49,11 +49,20 @@ def read_document(library: Library, file: SourceFile, limits: Limits | None = No
     own, problems = check_fields(extraction.metadata)
     metadata = merge_metadata(library.defaults, own, library.fields_of(file.path))
     warnings = [*extraction.warnings, *(f"the file's own {p}; the field is ignored" for p in problems)]
+    has_own_title = bool(metadata.title)
     if not metadata.title:
         title, origin = fallback_title(extraction.text, blocks, file.path)
         metadata = replace(metadata, title=title)
         warnings.append(f"{NO_TITLE}; {origin} is used: {title}")
-    return assemble_document(source, reader, metadata, replace(extraction, warnings=tuple(warnings)), blocks)
+        has_own_title = opens_with_heading(blocks)
+    document = assemble_document(source, reader, metadata, replace(extraction, warnings=tuple(warnings)), blocks)
+    return replace(document, has_own_title=has_own_title)
+
+
+def opens_with_heading(blocks: Sequence[Block]) -> bool:
+    """Tell whether a top heading stands before everything that can be quoted, as a title does."""
+    first = next((b for b in blocks if b.is_quotable or (b.kind is BlockKind.HEADING and not b.furniture)), None)
+    return first is not None and first.kind is BlockKind.HEADING and first.level == 1
 
 
 def fallback_title(text: str, blocks: Sequence[Block], path: str) -> tuple[str, str]:

@@ -77,7 +77,7 @@ def mark_repeated(document: Document, repeated: Mapping[str, frozenset[str]]) ->
     if not starts:
         return document
     blocks = tuple(replace(b, furniture=RULE) if b.start in starts else b for b in document.blocks)
-    if not any(not b.furniture and b.kind is not BlockKind.HEADING for b in blocks):
+    if not any(block.is_quotable for block in blocks):
         return document
     return replace(document, blocks=blocks)
 

@@ -60,7 +60,7 @@ def split_document(document: Document, config: SplitConfig, count_tokens: CountT
         count_tokens: number of word pieces of each text, without special tokens.
 
     Returns:
-        Passages in reading order, not overlapping, together covering every content block but its headings.
+        Passages in reading order, not overlapping, together covering every content block but headings and captions.
     """
     runs = list(_runs(document))
     units = _units(document.text, runs, config, count_tokens)
@@ -76,11 +76,10 @@ def _runs(document: Document) -> Iterator[list[Block]]:
     """Yield maximal lists of content blocks that one passage may span."""
     run: list[Block] = []
     for block in document.blocks:
-        is_content = not block.furniture and block.kind is not BlockKind.HEADING
-        if run and not (is_content and _continues(document.text, run[-1], block)):
+        if run and not (block.is_quotable and _continues(document.text, run[-1], block)):
             yield run
             run = []
-        if is_content:
+        if block.is_quotable:
             run.append(block)
     if run:
         yield run
@@ -199,7 +198,7 @@ def _passage(document: Document, run: Sequence[Block], group: Sequence[_Unit], r
         start=start,
         end=end,
         text=text,
-        title=document.metadata.title,
+        title=document.metadata.title if document.has_own_title else "",
         heading_path=block.heading_path,
         sentences=tuple((unit.start, unit.end) for unit in group),
         pages=document.pages_of(start, end),

@@ -103,7 +103,9 @@ def deep_link(stored: StoredDocument, passage: Passage, quoted: str) -> str:
     base, _ = urldefrag(stored.metadata.url)
     if passage.pages is not None:
         return f"{base}#page={passage.pages[0]}"
-    return f"{base}#{quote(passage.element_id, safe='')}:~:text={text_directive(quoted)}"
+    # In an EPUB the id lies in a chapter's file, which the address of the book knows nothing of.
+    element_id = "" if "#" in passage.element_id else quote(passage.element_id, safe="")
+    return f"{base}#{element_id}:~:text={text_directive(quoted)}"
 
 
 def text_directive(quoted: str) -> str:

@@ -30,14 +30,26 @@ def evidence_span(text: str, start: int, sentences: Sequence[tuple[int, int]], b
 
     Returns:
         The best sentence, with the one before where it leans on that ("It blocks ..."), and with the one after where
-        that limits it ("However, ...").
+        that limits it ("However, ..."); a sentence that announces a list, with the list.
     """
     first = last = best
     while first > 0 and _LEANS_BACK.match(_cut(text, start, sentences[first])):
         first -= 1
+    if _cut(text, start, sentences[last]).endswith(":"):
+        last = _list_end(text, start, sentences, last)
     while last + 1 < len(sentences) and _LIMITS.match(_cut(text, start, sentences[last + 1])):
         last += 1
     return sentences[first][0], sentences[last][1]
+
+
+def _list_end(text: str, start: int, sentences: Sequence[tuple[int, int]], announces: int) -> int:
+    """Return the last item of the list that a sentence announces: each on a line of its own, not yet at a full stop."""
+    last = announces
+    while last + 1 < len(sentences) and "\n" in text[sentences[last][1] - start : sentences[last + 1][0] - start]:
+        last += 1
+        if _cut(text, start, sentences[last]).endswith("."):
+            break
+    return last
 
 
 def _cut(text: str, start: int, span: tuple[int, int]) -> str:

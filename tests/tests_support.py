@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from ingest.assemble import Piece, TextBuilder, assemble_document
 from ingest.model import BlockKind, Document, Metadata, Source
 
-_KINDS = {"h": BlockKind.HEADING, "p": BlockKind.PARAGRAPH, "l": BlockKind.LIST_ITEM, "f": BlockKind.PARAGRAPH}
+_KINDS = {
+    "h": BlockKind.HEADING,
+    "p": BlockKind.PARAGRAPH,
+    "l": BlockKind.LIST_ITEM,
+    "f": BlockKind.PARAGRAPH,
+    "c": BlockKind.CAPTION,
+}
 
 
 def count_words(texts: Sequence[str]) -> list[int]:
@@ -16,7 +22,7 @@ def count_words(texts: Sequence[str]) -> list[int]:
 
 
 def text_document(*parts: tuple[str, str], context: str = "", path: str = "a.txt") -> Document:
-    """Return a document of (kind, text) parts: h heading, p paragraph, l list item, f furniture."""
+    """Return a document of (kind, text) parts: h heading, p paragraph, l list item, f furniture, c caption."""
     builder = TextBuilder()
     for kind, text in parts:
         builder.add(

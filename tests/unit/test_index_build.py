@@ -254,7 +254,7 @@ def test_progress_and_report_count_what_happened(write: Write, corpus: Path, tmp
 def test_old_snapshots_that_stay_are_a_warning(
     write: Write, build: Callable[[], BuildReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This ensures that a build whose snapshot is live is not called failed because tidying up after it did not work."""
+    """This ensures that a build whose snapshot is live counts as published although tidying up failed."""
     write("a.md", "# A\n\nWords.\n")
 
     def refuse(*_: object) -> list[str]:

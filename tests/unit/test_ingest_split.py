@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from tests_support import count_words, text_document
+
 from ingest.model import Document
 from ingest.sentences import sentence_spans
 from ingest.split import SplitConfig, passage_id, split_document
-from tests_support import count_words, text_document
 
 
 def texts(document: Document, config: SplitConfig = SplitConfig(max_tokens=12, max_sentence_tokens=18)) -> list[str]:
@@ -130,3 +133,17 @@ def test_sentences_hold_every_character_but_white_space() -> None:
     spans = sentence_spans(text)
 
     assert "".join("".join(text[a:b].split()) for a, b in spans) == "".join(text.split())
+
+
+def test_captions_are_in_no_passage() -> None:
+    """This ensures that what describes a picture is not quoted as if it answered something."""
+    document = text_document(("p", "Words to quote."), ("c", "Photo: a quiet table."), ("p", "More words."))
+
+    assert texts(document) == ["Words to quote.", "More words."]
+
+
+def test_a_borrowed_title_is_context_of_no_passage() -> None:
+    """This ensures that a title taken from a heading further down is not embedded elsewhere."""
+    document = replace(text_document(("p", "Words to quote.")), has_own_title=False)
+
+    assert [p.title for p in split_document(document, SplitConfig(), count_words)] == [""]

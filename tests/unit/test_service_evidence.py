@@ -62,3 +62,11 @@ def test_segments_of_a_wholly_marked_passage_have_no_empty_piece() -> None:
     cut = segments("All.", START, ((START, START + 4),))
 
     assert [(s.text, s.evidence) for s in cut] == [("All.", True)]
+
+
+def test_a_sentence_that_announces_a_list_brings_the_list() -> None:
+    """This ensures that "Symptoms include:" is never marked without the symptoms, nor with what follows the list."""
+    text = "Symptoms include:\n- chills;\n- cramps.\nA new thought."
+    spans = [(START + text.index(s), START + text.index(s) + len(s)) for s in text.split("\n")]
+
+    assert evidence_span(text, START, spans, 0) == (spans[0][0], spans[2][1])
