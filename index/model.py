@@ -116,3 +116,44 @@ class Hit:
     sentence_similarity: float  # cosine with its best sentence
     lexical_score: float | None  # BM25
     best_sentence: int  # index into passage.sentences
+
+
+@dataclass(frozen=True, slots=True)
+class DenseText:
+    """One wording to embed, and its weight beside the others' (> 0)."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueryTerm:
+    """
+    One term for the lexical index, as its `analyze` gives it; `boost` multiplies its score.
+
+    `stands_for` names the question's own term that this one is another word for: a passage with either covers both.
+    """
+
+    term: str
+    boost: float = 1.0
+    stands_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """
+    A question as it is searched for; `index.search.plain_query` makes one of a text as it stands.
+
+    Args:
+        dense: wordings to embed, the question's own among them; their vectors are added by weight.
+        terms: what the lexical index looks for.
+        avoid: terms that the question turns down ("without methadone"); passages about them move down.
+        corrections: (as typed, as searched for), in order.
+        matched: names that were recognised, for people: "Vivitrol: extended-release naltrexone".
+    """
+
+    dense: tuple[DenseText, ...]
+    terms: tuple[QueryTerm, ...]
+    avoid: tuple[str, ...] = ()
+    corrections: tuple[tuple[str, str], ...] = ()
+    matched: tuple[str, ...] = ()

@@ -5,18 +5,24 @@ From a question's text to ranked passages of one snapshot; readable from `retrie
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from index.errors import ModelMismatch
-from index.fuse import FusionConfig, dense_evidence, fuse, lexical_share, ranking
-from index.model import Filters, Float32, Hit, Int64, Mask, QueryEncoder
+from index.fuse import Float64, FusionConfig, dense_evidence, fuse, lexical_share, ranking
+from index.lexical import analyze
+from index.model import DenseText, Filters, Float32, Hit, Int64, Mask, Query, QueryEncoder, QueryTerm
 from index.snapshot import Snapshot
 
 # How many of the best lexical hits are looked at to see how well they cover the question.
 _COVERAGE_DEPTH = 3
+# How far a passage about what the question turns down moves, on the fused scale of 0 to 1.
+_AVOID_WEIGHT = 0.4
+# Below this share of the strongest passage's score, a passage mentions a word and is not about it.
+_MENTION = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +41,16 @@ class Retrieval:
 def retrieve(
     snapshot: Snapshot,
     encoder: QueryEncoder,
-    text: str,
+    query: Query | str,
     *,
     filters: Filters = Filters(),
     config: FusionConfig = FusionConfig(),
 ) -> Retrieval:
     """
     Rank the passages of a snapshot for a question.
+
+    Args:
+        query: an understood question; a text is searched for as it stands.
 
     Returns:
         Every candidate of either index, so that asking for fewer answers gives a prefix of asking for more. No hits
@@ -52,15 +61,39 @@ def retrieve(
     """
     _check_model(snapshot, encoder)
     allowed = snapshot.catalogue.allowed(filters)
-    vector = encoder.encode_queries([text])[0]
-    lexical = _search_lexical(snapshot, text, config.depth, allowed)
+    query = plain_query(query) if isinstance(query, str) else query
+    vector = _encode(encoder, query.dense)
+    lexical = _search_lexical(snapshot, query.terms, config.depth, allowed)
     found, _ = snapshot.dense.search(vector, config.depth, allowed)
     ordinals = np.union1d(found, np.fromiter(lexical, dtype=np.int64, count=len(lexical)))
     if ordinals.size == 0:
         return Retrieval((), 0.0, 0.0)
-    coverage = _coverage(snapshot, text, list(lexical)[:_COVERAGE_DEPTH])
+    coverage = _coverage(snapshot, query.terms, list(lexical)[:_COVERAGE_DEPTH])
     share = lexical_share(coverage, config)
-    return Retrieval(_rank(snapshot, vector, ordinals, lexical, share, config), coverage, share)
+    penalty = _turned_down(snapshot, query.avoid, ordinals)
+    return Retrieval(_rank(snapshot, vector, ordinals, lexical, share, penalty, config), coverage, share)
+
+
+def plain_query(text: str) -> Query:
+    """Return a text as a query: itself to embed, and its own terms."""
+    counts = Counter(analyze(text))
+    return Query((DenseText(text),), tuple(QueryTerm(term, float(n)) for term, n in counts.items()))
+
+
+def _encode(encoder: QueryEncoder, texts: Sequence[DenseText]) -> Float32:
+    """
+    Return the unit vector of the weighted sum of the wordings.
+
+    A passage's cosine with it orders passages as the weighted mean of its cosines with each wording does.
+    """
+    vectors = encoder.encode_queries([dense.text for dense in texts])
+    if len(texts) == 1:
+        return np.ascontiguousarray(vectors[0])
+    weights = np.array([dense.weight for dense in texts], dtype=np.float32)
+    total = weights @ vectors
+    length = float(np.linalg.norm(total))
+    # Opposite wordings may cancel out; then the question's own stands alone.
+    return np.ascontiguousarray(total / length if length > 1e-6 else vectors[0], dtype=np.float32)
 
 
 def _check_model(snapshot: Snapshot, encoder: QueryEncoder) -> None:
@@ -74,9 +107,11 @@ def _check_model(snapshot: Snapshot, encoder: QueryEncoder) -> None:
         )
 
 
-def _search_lexical(snapshot: Snapshot, text: str, depth: int, allowed: Mask | None) -> dict[int, float]:
+def _search_lexical(
+    snapshot: Snapshot, terms: Sequence[QueryTerm], depth: int, allowed: Mask | None
+) -> dict[int, float]:
     """Return ordinal -> BM25 score, best first."""
-    ordinals, scores = snapshot.lexical.search(text, depth, allowed)
+    ordinals, scores = snapshot.lexical.search_terms({t.term: t.boost for t in terms}, depth, allowed)
     return dict(zip(ordinals.tolist(), scores.tolist(), strict=True))
 
 
@@ -86,6 +121,7 @@ def _rank(
     ordinals: Int64,
     lexical: dict[int, float],
     share: float,
+    penalty: Float64,
     config: FusionConfig,
 ) -> tuple[Hit, ...]:
     """Score every candidate on all its evidence, whichever index found it."""
@@ -95,7 +131,7 @@ def _rank(
     best = [int(np.argmax(row[1:])) for row in rows]
     sentence = np.array([row[1 + i] for row, i in zip(rows, best, strict=True)], dtype=np.float32)
     bm25 = np.array([lexical.get(int(o), 0.0) for o in ordinals], dtype=np.float64)
-    scores = fuse(dense_evidence(passage, text, sentence, config), bm25, share)
+    scores = np.maximum(fuse(dense_evidence(passage, text, sentence, config), bm25, share) - penalty, 0.0)
     return tuple(
         Hit(
             ordinal=int(ordinals[i]),
@@ -111,17 +147,36 @@ def _rank(
     )
 
 
-def _coverage(snapshot: Snapshot, text: str, ordinals: Sequence[int]) -> float:
-    """Return the largest idf-weighted share of the question's terms that one of these passages holds."""
-    terms = list(dict.fromkeys(snapshot.lexical.analyze(text)))
-    if not terms or not ordinals:
+def _turned_down(snapshot: Snapshot, avoid: Sequence[str], ordinals: Int64) -> Float64:
+    """Return how far each candidate moves down for being about what the question turns down, 0 to `_AVOID_WEIGHT`."""
+    penalty = np.zeros(ordinals.size)
+    if not avoid:
+        return penalty
+    wanted = np.zeros(snapshot.lexical.n, dtype=np.bool_)
+    wanted[ordinals] = True
+    found, scores = snapshot.lexical.search_terms(dict.fromkeys(avoid, 1.0), ordinals.size, wanted)
+    if found.size:
+        # The candidates come in ascending order (np.union1d).
+        # Passages that only mention it among others keep their place.
+        share = np.maximum(scores / scores.max() - _MENTION, 0.0) / (1.0 - _MENTION)
+        penalty[np.searchsorted(ordinals, found)] = _AVOID_WEIGHT * share
+    return penalty
+
+
+def _coverage(snapshot: Snapshot, terms: Sequence[QueryTerm], ordinals: Sequence[int]) -> float:
+    """Return the largest idf-weighted share of the question's own terms that one of these passages holds."""
+    wordings: dict[str, set[str]] = {}
+    for term in terms:
+        wordings.setdefault(term.stands_for or term.term, set()).add(term.term)
+    if not wordings or not ordinals:
         return 0.0
     n = snapshot.lexical.n
     # A term that no passage holds weighs as much as one that a single passage holds: not knowing it is telling.
-    idf = [math.log(1 + n / max(df, 1)) for df in snapshot.lexical.document_frequency(terms)]
+    known = [max(snapshot.lexical.document_frequency(sorted(alike))) for alike in wordings.values()]
+    idf = [math.log(1 + n / max(df, 1)) for df in known]
     best = 0.0
     for stored in snapshot.catalogue.passages(ordinals):
         passage = stored.passage
         held = set(snapshot.lexical.analyze(f"{passage.title} {' '.join(passage.heading_path)} {passage.text}"))
-        best = max(best, sum(weight for term, weight in zip(terms, idf, strict=True) if term in held))
+        best = max(best, sum(w for alike, w in zip(wordings.values(), idf, strict=True) if not held.isdisjoint(alike)))
     return best / sum(idf)

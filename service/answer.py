@@ -104,6 +104,15 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class AlsoIn:
+    """Another place where nearly the same words stand."""
+
+    document_id: str
+    title: str
+    passage_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerPassage:
     """One quotation with everything that leads back to its source."""
 
@@ -120,6 +129,7 @@ class AnswerPassage:
     document: DocumentCard
     citation: Citation
     proof: Proof
+    also_in: tuple[AlsoIn, ...] = ()
     scores: Scores | None = None
 
 
@@ -148,8 +158,10 @@ class Answer:
     """
     The reply to one question.
 
-    `passages` is empty exactly when `answered` is False; then `reason` is a code ("off_topic", "filters_match_nothing")
-    and `nearest` may hold passages that are close and labelled as no answer.
+    `passages` is empty exactly when `answered` is False; then `reason` is a code ("off_topic", "not_answered",
+    "filters_match_nothing")
+    and `nearest` may hold passages that are close and labelled as no answer. `matched` says which names in the question
+    were understood as another ("Vivitrol: extended-release naltrexone"); never slang.
     """
 
     answered: bool
@@ -161,3 +173,4 @@ class Answer:
     snapshot_id: str
     built_at: str
     took_ms: float
+    matched: tuple[str, ...] = ()

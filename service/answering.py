@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -16,11 +15,15 @@ from index.fuse import FusionConfig
 from index.model import Filters, Hit, QueryEncoder
 from index.search import Retrieval, retrieve
 from index.snapshot import Snapshot
-from service.abstain import AbstainModel
-from service.answer import Answer, AnswerPassage, Question, Scores
+from service.abstain import AbstainModel, Decider, Decision
+from service.answer import AlsoIn, Answer, AnswerPassage, Question, Scores
 from service.citing import cite, document_card, proof
+from service.decision_features import look_at
+from service.diversity import Chosen, Ranked, asks_for_testimony, choose, hold_back_testimony
 from service.errors import CitationMismatch, QuestionEmpty, QuestionTooLong, QuestionUnreadable, RequestInvalid
 from service.evidence import evidence_span, segments
+from service.lexicon import Lexicon
+from service.understanding import understand
 
 MAX_TOP_K = 20
 MAX_QUESTION_CHARS = 4_000
@@ -32,15 +35,22 @@ class AnswerPolicy:
     """
     The operator's choices about answering.
 
-    `min_confidence`: below it the answer is an abstention; 0 always answers. `max_per_document`: so that one long
-    document does not fill the answer.
+    `min_confidence`: below it the answer is an abstention; 0 always answers, None takes the operating point of
+    `abstain`. `max_per_document`: so that one long document does not fill the answer. `lexicon`: names that are
+    understood; None understands none.
     """
 
-    min_confidence: float = 0.5
+    min_confidence: float | None = None
     n_nearest: int = 3
     max_per_document: int = 3
     fusion: FusionConfig = FusionConfig()
-    abstain: AbstainModel = AbstainModel()
+    abstain: Decider = AbstainModel()
+    lexicon: Lexicon | None = None
+
+    @property
+    def threshold(self) -> float:
+        """Return the confidence from which on questions are answered."""
+        return self.abstain.operating_point if self.min_confidence is None else self.min_confidence
 
 
 def parse_question(
@@ -101,63 +111,60 @@ def answer_question(
         CitationMismatch: a quote is not in its document.
     """
     start = time.perf_counter()
-    retrieval = retrieve(snapshot, encoder, question.text, filters=question.filters, config=policy.fusion)
-    confidence = policy.abstain.confidence(retrieval)
-    answered = bool(retrieval.hits) and confidence >= policy.min_confidence
+    query = understand(question.text, snapshot.lexical, policy.lexicon)
+    retrieval = retrieve(snapshot, encoder, query, filters=question.filters, config=policy.fusion)
+    decision = policy.abstain.decide(look_at(question.text, retrieval, snapshot, query))
+    answered = bool(retrieval.hits) and decision.confidence >= policy.threshold
     limit = question.top_k if answered else min(policy.n_nearest, question.top_k)
-    chosen = _choose(snapshot, retrieval.hits, limit, policy.max_per_document)
+    chosen = _choose(snapshot, question, retrieval.hits, limit, policy.max_per_document)
     passages = _quote(snapshot, chosen, retrieval, question.explain, today or datetime.now(UTC).date())
     return Answer(
         answered=answered,
-        confidence=round(confidence, 4),
-        reason=None if answered else _reason(retrieval),
+        confidence=round(decision.confidence, 4),
+        reason=None if answered else _reason(retrieval, decision),
         passages=passages if answered else (),
         nearest=() if answered else passages,
         notices=(),
         snapshot_id=snapshot.id,
         built_at=snapshot.manifest.created_at,
         took_ms=round((time.perf_counter() - start) * 1000, 2),
+        matched=query.matched,
     )
 
 
-def _reason(retrieval: Retrieval) -> str:
-    return "off_topic" if retrieval.hits else "filters_match_nothing"
+def _reason(retrieval: Retrieval, decision: Decision) -> str:
+    return decision.reason if retrieval.hits else "filters_match_nothing"
 
 
 def _choose(
-    snapshot: Snapshot, hits: Sequence[Hit], limit: int, max_per_document: int
-) -> list[tuple[Hit, StoredPassage]]:
-    """Return the best hits with at most so many per document; fewer asked for gives a prefix of more."""
-    chosen: list[tuple[Hit, StoredPassage]] = []
-    per_document: Counter[str] = Counter()
-    for batch in _in_batches(hits, 2 * limit):
+    snapshot: Snapshot, question: Question, hits: Sequence[Hit], limit: int, max_per_document: int
+) -> list[Chosen]:
+    ranked = _iter_stored(snapshot, hits, 2 * limit)
+    if not asks_for_testimony(question.text):
+        ranked = hold_back_testimony(ranked)
+    return choose(ranked, limit, max_per_document)
+
+
+def _iter_stored(snapshot: Snapshot, hits: Sequence[Hit], batch_size: int) -> Iterator[Ranked]:
+    """Yield the hits with their passages, fetched in batches as far as they are asked for."""
+    for first in range(0, len(hits), batch_size):
+        batch = hits[first : first + batch_size]
         stored = {s.ordinal: s for s in snapshot.catalogue.passages([hit.ordinal for hit in batch])}
-        for hit in batch:
-            document_id = stored[hit.ordinal].document.id
-            if per_document[document_id] < max_per_document:
-                per_document[document_id] += 1
-                chosen.append((hit, stored[hit.ordinal]))
-            if len(chosen) == limit:
-                return chosen
-    return chosen
-
-
-def _in_batches(hits: Sequence[Hit], size: int) -> Iterable[Sequence[Hit]]:
-    return (hits[first : first + size] for first in range(0, len(hits), size))
+        yield from ((hit, stored[hit.ordinal]) for hit in batch)
 
 
 def _quote(
     snapshot: Snapshot,
-    chosen: Sequence[tuple[Hit, StoredPassage]],
+    chosen: Sequence[Chosen],
     retrieval: Retrieval,
     explain: bool,
     today: date,
 ) -> tuple[AnswerPassage, ...]:
     return tuple(
         _answer_passage(
-            hit, stored, rank, _checked_text(snapshot, stored), retrieval.lexical_share if explain else None, today
+            found, rank, _checked_text(snapshot, found.stored), retrieval.lexical_share if explain else None, today
         )
-        for rank, (hit, stored) in enumerate(chosen, start=1)
+        for rank, found in enumerate(chosen, start=1)
     )
 
 
@@ -179,8 +186,9 @@ def _checked_text(snapshot: Snapshot, stored: StoredPassage) -> str:
 
 
 def _answer_passage(
-    hit: Hit, stored: StoredPassage, rank: int, document_text: str, lexical_share: float | None, today: date
+    found: Chosen, rank: int, document_text: str, lexical_share: float | None, today: date
 ) -> AnswerPassage:
+    hit, stored = found.hit, found.stored
     passage = stored.passage
     evidence = evidence_span(passage.text, passage.start, passage.sentences, hit.best_sentence)
     return AnswerPassage(
@@ -197,6 +205,7 @@ def _answer_passage(
         document=document_card(stored.document, today),
         citation=cite(stored.document, passage, evidence, document_text),
         proof=proof(stored.document),
+        also_in=tuple(AlsoIn(s.document.id, s.document.metadata.title, s.passage.id) for s in found.also_in),
         scores=None if lexical_share is None else _scores(hit, lexical_share),
     )
 

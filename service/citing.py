@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from urllib.parse import quote, urldefrag
 
@@ -12,9 +11,11 @@ from service.answer import Citation, DocumentCard, Proof, TextPositionSelector, 
 
 # Characters around a quote in its selector; the W3C model leaves the number open, 32 is what annotation tools use.
 _CONTEXT_CHARS = 32
-# Words at each end of a long text fragment: enough to be unique in nearly every page, short enough to survive.
-_FRAGMENT_WORDS = 6
-# Past this age without a review a page is flagged; DESIGN leaves the number to us.
+# Words at the ends of a text fragment: few, so that the link survives small edits and stays short.
+_FEWEST_WORDS = 4
+_MOST_WORDS = 12
+_LAST_WORDS = 4
+# Past this age without a review a page is flagged; ten years is long for treatment advice.
 _OLD_DAYS = 10 * 365
 
 
@@ -67,7 +68,7 @@ def cite(stored: StoredDocument, passage: Passage, evidence: tuple[int, int], do
             suffix=document_text[passage.end : passage.end + _CONTEXT_CHARS],
         ),
         position_selector=TextPositionSelector(passage.start, passage.end),
-        link=deep_link(stored, passage, document_text[evidence[0] : evidence[1]]),
+        link=deep_link(stored, passage, evidence, document_text),
         permalink=f"/c/{passage.id}",
     )
 
@@ -92,9 +93,9 @@ def _page_text(pages: tuple[int, int] | None) -> str:
     return f"p. {pages[0]}" if pages[0] == pages[1] else f"pp. {pages[0]}-{pages[1]}"
 
 
-def deep_link(stored: StoredDocument, passage: Passage, quoted: str) -> str:
+def deep_link(stored: StoredDocument, passage: Passage, evidence: tuple[int, int], document_text: str) -> str:
     """
-    Return an address that opens the source at the quoted words, "" for a document without an address.
+    Return an address that opens the source at the evidence, "" for a document without an address.
 
     PDF viewers understand `#page=`; browsers a text fragment, with the section's element id before it as a fallback.
     """
@@ -105,20 +106,36 @@ def deep_link(stored: StoredDocument, passage: Passage, quoted: str) -> str:
         return f"{base}#page={passage.pages[0]}"
     # In an EPUB the id lies in a chapter's file, which the address of the book knows nothing of.
     element_id = "" if "#" in passage.element_id else quote(passage.element_id, safe="")
-    return f"{base}#{element_id}:~:text={text_directive(quoted)}"
+    start, end = evidence
+    before = document_text[max(0, start - _CONTEXT_CHARS) : start]
+    return f"{base}#{element_id}:~:text={text_directive(document_text[start:end], before, document_text)}"
 
 
-def text_directive(quoted: str) -> str:
+def text_directive(quoted: str, before: str = "", document_text: str = "") -> str:
     """
-    Return the value of a `text=` fragment for quoted words: `start,end` by words, or all of a short quote.
+    Return the value of a `text=` fragment for quoted words: all of a short quote, else its first and last words.
 
-    The part up to the first line break alone is used, since a fragment's start or end must lie in one block.
+    The part up to the first blank line alone is used, since a fragment's start and end must each lie in one block. As
+    many first words are taken as make them unique in the document; where even that is not enough, the words before the
+    quote are added as context.
+
+    Args:
+        before: what stands before the quote in the document.
+        document_text: in which the first words should be unique.
+
     Source: WICG Scroll to Text Fragment, syntax of the text directive; "-", "," and "&" must be escaped in it.
     """
-    words = re.split(r"\s+", quoted.strip().split("\n\n")[0])
-    if len(words) <= 2 * _FRAGMENT_WORDS:
-        return _escape(" ".join(words))
-    return f"{_escape(' '.join(words[:_FRAGMENT_WORDS]))},{_escape(' '.join(words[-_FRAGMENT_WORDS:]))}"
+    words = quoted.strip().split("\n\n")[0].split()
+    plain = " ".join(document_text.split())
+    n_first = next((n for n in range(_FEWEST_WORDS, _MOST_WORDS) if _count(words[:n], plain) < 2), _MOST_WORDS)
+    context = "" if _count(words[:n_first], plain) < 2 else f"{_escape(' '.join(before.split()[-_FEWEST_WORDS:]))}-,"
+    if len(words) <= n_first + _LAST_WORDS:
+        return context + _escape(" ".join(words))
+    return f"{context}{_escape(' '.join(words[:n_first]))},{_escape(' '.join(words[-_LAST_WORDS:]))}"
+
+
+def _count(words: list[str], plain: str) -> int:
+    return plain.count(" ".join(words))
 
 
 def _escape(words: str) -> str:

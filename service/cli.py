@@ -38,7 +38,9 @@ ModelOption = Annotated[
 ]
 ConfidenceOption = Annotated[
     float | None,
-    typer.Option("--min-confidence", help="Abstain below this, 0 to 1. [default: 0.5]", show_default=False),
+    typer.Option(
+        "--min-confidence", help="Abstain below this, 0 to 1. [default: the calibration's]", show_default=False
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 CorpusArgument = Annotated[
@@ -52,13 +54,21 @@ def build(
     index_dir: IndexDirOption = None,
     model: ModelOption = None,
     allow_failures: Annotated[bool, typer.Option("--allow-failures", help="Exit 0 although files failed.")] = False,
+    gate: Annotated[
+        Path | None,
+        typer.Option("--gate", metavar="QUESTIONS.jsonl", help="Publish only if these answers hold their floors."),
+    ] = None,
+    gate_floors: Annotated[
+        Path | None,
+        typer.Option("--gate-floors", help="Floors of the gate. [default: QUESTIONS.floors.json]", show_default=False),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Index a folder of documents."""
     from service.commands.building import run_build
 
     settings = _settings(corpus=corpus, index_dir=index_dir, model=model)
-    return run_build(settings, allow_failures=allow_failures, as_json=as_json)
+    return run_build(settings, allow_failures=allow_failures, as_json=as_json, gate=gate, gate_floors=gate_floors)
 
 
 @app.command(epilog=_SETTINGS)
@@ -149,6 +159,12 @@ def evaluate(
     with_questions: Annotated[
         bool, typer.Option("--with-questions", help="Put the questions' texts into the JSON.")
     ] = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw reliability and risk by coverage.")
+    ] = None,
+    floors: Annotated[
+        Path | None, typer.Option("--floors", metavar="FILE.json", help="Pin what was measured, for build --gate.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """
@@ -159,7 +175,27 @@ def evaluate(
     from service.commands.asking import run_eval
 
     settings = _settings(index_dir=index_dir, model=model, min_confidence=min_confidence)
-    return run_eval(questions, settings, as_json=as_json, with_questions=with_questions)
+    return run_eval(questions, settings, as_json=as_json, with_questions=with_questions, plot=plot, floors=floors)
+
+
+@app.command(epilog=_SETTINGS)
+def calibrate(
+    questions: Annotated[
+        list[Path], typer.Argument(metavar="QUESTIONS.jsonl", help="Labelled questions, answerable and unanswerable.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("calibration.json"),
+    index_dir: IndexDirOption = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Fit when to answer and when to abstain.
+
+    Unanswerable questions have the kind "unanswerable_near" or "unanswerable_far" and an empty "gold".
+    """
+    from service.commands.calibrating import run_calibrate
+
+    return run_calibrate(questions, out, _settings(index_dir=index_dir, model=model), as_json=as_json)
 
 
 @app.command(epilog=_SETTINGS)

@@ -13,6 +13,11 @@ Errors of asking. None of them ever holds a question's text.
         ├── MethodNotAllowed     the route exists, the method does not
         ├── SettingsInvalid      a setting is malformed, or two contradict each other
         ├── QuestionsInvalid     a file of labelled questions is malformed
+        ├── CalibrationInvalid   a calibration can't be fitted, read, or used with this index
+        ├── FloorsInvalid        a file of quality floors is malformed, or was pinned on other questions
+        ├── GateRefused          a new index falls below the quality floors; nothing is published
+        ├── LexiconInvalid       the lexicon is malformed or contradicts itself
+        ├── NoticesInvalid       the notices are malformed, or the weights for detecting danger are unusable
         └── CitationMismatch     a quote is not in its document: a 500, never a wrong quote
 """
 
@@ -85,6 +90,36 @@ class QuestionsInvalid(RequestFault):
     """A file of labelled questions is malformed."""
 
     code = "questions_invalid"
+
+
+class LexiconInvalid(RequestFault):
+    """The lexicon is malformed or contradicts itself."""
+
+    code = "lexicon_invalid"
+
+
+class CalibrationInvalid(RequestFault):
+    """A calibration can't be fitted, can't be read, or does not belong to this index's model."""
+
+    code = "calibration_invalid"
+
+
+class FloorsInvalid(RequestFault):
+    """A file of quality floors is missing or malformed, or was pinned on other questions."""
+
+    code = "floors_invalid"
+
+
+class GateRefused(RequestFault):
+    """A new index falls below the quality floors; nothing was published."""
+
+    code = "gate_refused"
+
+
+class NoticesInvalid(RequestFault):
+    """The crisis notices are malformed, or danger can't be detected for want of weights."""
+
+    code = "notices_invalid"
 
 
 class CitationMismatch(RequestFault):

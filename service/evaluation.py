@@ -90,7 +90,7 @@ def evaluate_file(
     Ask a file of labelled questions of a snapshot and measure the answers.
 
     Args:
-        policy: the deployment's; its `min_confidence` is the operating point that is reported.
+        policy: the deployment's; its `threshold` is the operating point that is reported.
         has_notices: the deployment shows notices, so recall and false alarms are measured.
 
     Raises:
@@ -251,7 +251,7 @@ def _to_outcome(labels: _Placed, answer: Answer, returned: tuple[Returned, ...],
         n_relevant=_best_possible(labels, returned, policy),
         gold_documents=labels.gold_documents,
         confidence=answer.confidence,
-        is_answered=bool(returned) and answer.confidence >= policy.min_confidence,
+        is_answered=bool(returned) and answer.confidence >= policy.threshold,
         is_agreed=is_agreed,
         marked_share=marked,
         n_notices=len(answer.notices),

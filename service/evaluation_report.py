@@ -23,6 +23,7 @@ from service.measures import (
     thin_curve,
 )
 from service.questions import BOILERPLATE, CRISIS, CRISIS_NOT, MULTI
+from service.reliability import ReliabilityBin, calibration_error_estimate, reliability_bins
 
 REPORT_VERSION = 1
 OVERALL = "all answerable"
@@ -34,6 +35,8 @@ DEFINITIONS = {
     "gold_documents@5": f"kind {MULTI}: share of distinct gold documents among the first five passages",
     "auroc": "confidence of answerable questions above that of unanswerable ones, ties half; n is the smaller side",
     "risk_coverage": "answerable, near and far together; right is a relevant passage at rank 1",
+    "calibration_error": "expected calibration error over answerable, near and far: confidence against the share that "
+    "is answerable, in ten bins of equally many questions",
     "evidence": "relevant passages at rank 1 of questions labelled by quote: at least half of the label's part is "
     "marked, or at least half of the marked is labelled",
     "interval": "95 % percentile bootstrap over questions, 2,000 resamples, seed 0",
@@ -171,8 +174,30 @@ class EvaluationReport:
 
     def risk_points(self) -> list[RiskPoint]:
         """Return the risk/coverage curve in steps of a tenth."""
-        asked = [o for group in GROUPS for o in self.of(group)]
-        return thin_curve(risk_coverage([o.confidence for o in asked], [o.relevance[:1] == (True,) for o in asked]))
+        return thin_curve(self.all_risk_points())
+
+    def all_risk_points(self) -> list[RiskPoint]:
+        """Return the whole risk/coverage curve."""
+        asked = self._decided()
+        return risk_coverage([o.confidence for o in asked], [o.relevance[:1] == (True,) for o in asked])
+
+    def risk_at_point(self) -> Estimate | None:
+        """Return the share of questions answered at the operating point whose first passage is not relevant."""
+        answered = [o for o in self._decided() if o.is_answered]
+        return mean_estimate([float(o.relevance[:1] != (True,)) for o in answered])
+
+    def reliability(self) -> list[ReliabilityBin]:
+        """Return the points of the reliability diagram: confidence against the share that is answerable."""
+        asked = self._decided()
+        return reliability_bins([o.confidence for o in asked], [o.group == "answerable" for o in asked])
+
+    def calibration_error(self) -> Estimate | None:
+        """Return the expected calibration error, None without any question that counts."""
+        asked = self._decided()
+        return calibration_error_estimate([o.confidence for o in asked], [o.group == "answerable" for o in asked])
+
+    def _decided(self) -> list[Outcome]:
+        return [o for group in GROUPS for o in self.of(group)]
 
     def evidence(self) -> Estimate | None:
         """Return how often the marked evidence is the labelled stretch."""
@@ -212,7 +237,7 @@ class EvaluationReport:
             "questions": {"file": self.questions_name, "sha256": self.questions_sha256, "n": len(self.outcomes)},
             "snapshot": {"id": self.snapshot_id, "built_at": self.built_at},
             "model_fingerprint": self.model_fingerprint,
-            "policy": asdict(self.policy),
+            "policy": _policy_json(self.policy),
             "definitions": DEFINITIONS,
             "ranking": {"overall": rankings.pop(OVERALL), "kinds": rankings},
             "gold_documents@5": _json(self.gold_documents()),
@@ -220,6 +245,11 @@ class EvaluationReport:
                 "auroc": {group: _json(self.auroc(group)) for group in GROUPS[1:]},
                 "share_answered": {group: _json(self.share_answered(group)) for group in GROUPS},
                 "risk_coverage": [asdict(point) for point in self.risk_points()],
+                "risk_at_operating_point": _json(self.risk_at_point()),
+            },
+            "calibration": {
+                "error": _json(self.calibration_error()),
+                "reliability": [asdict(point) for point in self.reliability()],
             },
             "evidence": {"agreement": _json(self.evidence()), "marked_share": _json(self.marked())},
             "returned": {
@@ -256,6 +286,9 @@ def render_rows(report: EvaluationReport) -> tuple[Table, ...]:
         for kind, found in report.rankings().items()
     )
     tables = [Table("Ranking", ("kind", "n", *names), ranking), Table("Other measures", _OTHER, _other_rows(report))]
+    bins = tuple((str(b.n), f"{b.confidence:.3f}", f"{b.share_true:.3f}") for b in report.reliability())
+    if bins:
+        tables.append(Table("Reliability", ("questions", "mean confidence", "answerable"), bins))
     curve = tuple((f"{p.coverage:.2f}", f"{p.risk:.3f}", f"{p.threshold:.3f}") for p in report.risk_points())
     if curve:
         tables.append(Table("Risk by coverage", ("answered", "of these wrong", "confidence from"), curve))
@@ -281,6 +314,8 @@ def _other_rows(report: EvaluationReport) -> tuple[tuple[str, ...], ...]:
         ("AUROC of confidence, against far", report.auroc("far")),
         ("AUROC of confidence, against near", report.auroc("near")),
         *((f"share answered, {group}", report.share_answered(group)) for group in GROUPS),
+        ("wrong first passage, of those answered", report.risk_at_point()),
+        ("calibration error of confidence", report.calibration_error()),
         ("evidence is the labelled stretch", report.evidence()),
         ("share of those passages marked", report.marked()),
         *((f"notices, {name.replace('_', ' ')}", e) for name, e in (report.notices() or {"all": None}).items()),
@@ -303,6 +338,16 @@ def _rank(outcomes: Sequence[Outcome]) -> Ranking:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _policy_json(policy: AnswerPolicy) -> dict[str, object]:
+    return {
+        "min_confidence": policy.threshold,
+        "n_nearest": policy.n_nearest,
+        "max_per_document": policy.max_per_document,
+        "fusion": asdict(policy.fusion),
+        "calibration_sha256": policy.abstain.calibration_sha256,
+    }
 
 
 def _json(estimate: Estimate | None) -> dict[str, float | int] | None:

@@ -76,10 +76,12 @@ ASK_RESPONSE: dict[str, Any] = {
                 {"text": _TEXT[:_FIRST_SENTENCE], "evidence": True},
                 {"text": _TEXT[_FIRST_SENTENCE:], "evidence": False},
             ],
+            "also_in": [],
         }
     ],
     "nearest": [],
     "notices": [],
+    "matched": [],
     "snapshot": _SNAPSHOT,
     "took_ms": 6.1,
 }

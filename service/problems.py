@@ -91,6 +91,11 @@ RULES: dict[type[AppError], Rule] = {
     service_errors.MethodNotAllowed: Rule(405, "Method not allowed", EXIT_USAGE),
     service_errors.SettingsInvalid: Rule(500, "A setting is not valid", EXIT_USAGE),
     service_errors.QuestionsInvalid: Rule(422, "The file of questions is not valid", EXIT_USAGE),
+    service_errors.LexiconInvalid: Rule(500, "The lexicon is not valid", EXIT_USAGE),
+    service_errors.CalibrationInvalid: Rule(500, "The calibration is not valid", EXIT_USAGE),
+    service_errors.FloorsInvalid: Rule(422, "The file of floors is not valid", EXIT_USAGE),
+    service_errors.GateRefused: Rule(422, "The new index is worse than the floors allow"),
+    service_errors.NoticesInvalid: Rule(500, "The notices are not valid", EXIT_USAGE),
     service_errors.CitationMismatch: Rule(500, "A quote could not be proven"),
 }
 

@@ -23,6 +23,8 @@ from index.store import IndexDir
 from ingest.errors import AppError
 from service.answer import Answer, Question
 from service.answering import AnswerPolicy, answer_question, parse_question
+from service.calibration import abstain_model
+from service.lexicon import open_lexicon
 from service.problems import frames_of, problem_from
 from service.schemas import AskRequest, Health, HealthSnapshot, ReloadError
 from service.settings import Settings
@@ -67,9 +69,22 @@ def open_live(settings: Settings, encoder_provider: EncoderProvider) -> LiveSnap
 
     def warm(snapshot: Snapshot) -> None:
         encoder = encoder_provider(snapshot.manifest.model.fingerprint)
-        answer_question(Question(text="warm up"), snapshot, encoder)
+        answer_question(Question(text="warm up"), snapshot, encoder, policy_for(settings, snapshot))
 
     return LiveSnapshot(IndexDir(settings.index_dir), fingerprint=_chosen_fingerprint(settings), warm=warm)
+
+
+def policy_for(settings: Settings, snapshot: Snapshot) -> AnswerPolicy:
+    """
+    Return how questions to a snapshot are answered: the operator's choices and the calibration that fits its model.
+
+    Raises:
+        CalibrationInvalid: the calibration that the operator names is not valid, or belongs to another model.
+        LexiconInvalid: the lexicon is not valid.
+    """
+    model, _ = abstain_model(settings.calibration, snapshot.manifest)
+    lexicon, _ = open_lexicon(settings.lexicon)
+    return AnswerPolicy(min_confidence=settings.min_confidence, abstain=model, lexicon=lexicon)
 
 
 def check_model(settings: Settings, snapshot: Snapshot) -> None:
@@ -127,8 +142,7 @@ class Service:
         """
         with self.snapshot() as snapshot:
             encoder = self.encoder_provider(snapshot.manifest.model.fingerprint)
-            policy = AnswerPolicy(min_confidence=self.settings.min_confidence)
-            return answer_question(question, snapshot, encoder, policy)
+            return answer_question(question, snapshot, encoder, policy_for(self.settings, snapshot))
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -156,6 +170,8 @@ class Service:
                     model=manifest.model.name,
                 )
                 warnings = [] if problem is None else ["a newer snapshot could not be opened; the older one is served"]
+                warnings += abstain_model(self.settings.calibration, manifest)[1]
+                warnings += open_lexicon(self.settings.lexicon)[1]
         except AppError as error:
             shown = problem_from(error)
             current, warnings = None, [f"{shown.detail} ({shown.fix})"]

@@ -159,6 +159,14 @@ class ScoresOut(_Model):
     lexical_share: float
 
 
+class AlsoInOut(_Model):
+    """Another place where nearly the same words stand."""
+
+    document_id: str
+    title: str
+    passage_id: str
+
+
 class PassageOut(_Model):
     """One quotation with everything that leads back to its source."""
 
@@ -175,6 +183,7 @@ class PassageOut(_Model):
     document: DocumentOut
     citation: CitationOut
     proof: ProofOut
+    also_in: tuple[AlsoInOut, ...] = ()
     scores: ScoresOut | None = Field(
         default=None, exclude_if=lambda value: value is None, description="Sent on `explain`."
     )
@@ -197,6 +206,9 @@ class PassageOut(_Model):
             document=DocumentOut.from_card(passage.document),
             citation=CitationOut.from_citation(passage.citation),
             proof=ProofOut.from_proof(passage.proof),
+            also_in=tuple(
+                AlsoInOut(document_id=o.document_id, title=o.title, passage_id=o.passage_id) for o in passage.also_in
+            ),
             scores=None
             if scores is None
             else ScoresOut(**{name: getattr(scores, name) for name in ScoresOut.model_fields}),
@@ -251,6 +263,7 @@ class AskResponse(_Model):
     passages: tuple[PassageOut, ...]
     nearest: tuple[PassageOut, ...]
     notices: tuple[NoticeOut, ...]
+    matched: tuple[str, ...] = Field(description="Names in the question that were understood as others.")
     snapshot: SnapshotOut
     took_ms: float
 
@@ -264,6 +277,7 @@ class AskResponse(_Model):
             passages=tuple(PassageOut.from_passage(p) for p in answer.passages),
             nearest=tuple(PassageOut.from_passage(p) for p in answer.nearest),
             notices=tuple(NoticeOut.from_notice(n) for n in answer.notices),
+            matched=answer.matched,
             snapshot=SnapshotOut(id=answer.snapshot_id, built_at=answer.built_at),
             took_ms=answer.took_ms,
         )

@@ -96,12 +96,21 @@ class Settings(BaseSettings):
     max_top_k: int = Field(
         default=20, ge=1, le=1_000, description="Most passages that one question may ask for (count)."
     )
-    min_confidence: float = Field(
-        default=0.5,
+    min_confidence: float | None = Field(
+        default=None,
         ge=0.0,
         le=1.0,
         allow_inf_nan=False,
-        description="Abstain below this calibrated probability of an answer; 0 always answers (0 to 1).",
+        description="Abstain below this calibrated probability of an answer; 0 always answers, unset takes the "
+        "calibration's operating point (0 to 1).",
+    )
+    calibration: Folder | None = Field(
+        default=None,
+        description="Calibration file made by `citewell calibrate`; unset takes the one that comes with Citewell.",
+    )
+    lexicon: Folder = Field(
+        default=Path("corpus/lexicon.toml"),
+        description="File of brand, generic and street names; without it they are not understood.",
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),

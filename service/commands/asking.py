@@ -13,11 +13,13 @@ from index.snapshot import Snapshot, open_snapshot
 from index.store import IndexDir
 from ingest.model import SourceType
 from service.answer import Answer, AnswerPassage
-from service.answering import AnswerPolicy, answer_question, parse_question
+from service.answering import answer_question, parse_question
 from service.commands.output import marked, print_json, print_line, print_quote, print_table, progress
 from service.errors import QuestionUnreadable, RequestInvalid
 from service.evaluation import evaluate_file, render_rows
-from service.runtime import check_model
+from service.floors import to_baseline, write_baseline
+from service.plotting import check_plotting, draw_report
+from service.runtime import check_model, policy_for
 from service.schemas import AskResponse
 from service.settings import Settings
 
@@ -36,8 +38,8 @@ def run_ask(words: list[str], top_k: int, source_types: list[str], settings: Set
         max_chars=settings.max_question_chars,
         max_top_k=settings.max_top_k,
     )
-    with _opened(settings) as (snapshot, encoder):
-        answer = answer_question(question, snapshot, encoder, AnswerPolicy(min_confidence=settings.min_confidence))
+    with opened(settings) as (snapshot, encoder):
+        answer = answer_question(question, snapshot, encoder, policy_for(settings, snapshot))
     if as_json:
         print_json(AskResponse.from_answer(answer).model_dump(mode="json"))
     else:
@@ -45,11 +47,30 @@ def run_ask(words: list[str], top_k: int, source_types: list[str], settings: Set
     return 0
 
 
-def run_eval(questions: Path, settings: Settings, *, as_json: bool, with_questions: bool) -> int:
-    """Ask a file of labelled questions and print the measures; returns the exit code."""
-    with _opened(settings) as (snapshot, encoder), progress("asking") as on_progress:
-        policy = AnswerPolicy(min_confidence=settings.min_confidence)
-        report = evaluate_file(questions, snapshot, encoder, policy, on_progress)
+def run_eval(
+    questions: Path,
+    settings: Settings,
+    *,
+    as_json: bool,
+    with_questions: bool,
+    plot: Path | None = None,
+    floors: Path | None = None,
+) -> int:
+    """
+    Ask a file of labelled questions and print the measures; returns the exit code.
+
+    Args:
+        plot: PNG file to draw the reliability diagram and the risk by coverage into.
+        floors: file to pin what was measured in, for `citewell build --gate`.
+    """
+    if plot is not None:
+        check_plotting()  # before minutes of asking
+    with opened(settings) as (snapshot, encoder), progress("asking") as on_progress:
+        report = evaluate_file(questions, snapshot, encoder, policy_for(settings, snapshot), on_progress)
+    if plot is not None:
+        draw_report(report, plot)
+    if floors is not None:
+        write_baseline(to_baseline(report.to_json()), floors)
     if as_json:
         print_json(report.to_json(with_questions=with_questions))
     else:
@@ -60,7 +81,8 @@ def run_eval(questions: Path, settings: Settings, *, as_json: bool, with_questio
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[tuple[Snapshot, QueryEncoder]]:
+def opened(settings: Settings) -> Iterator[tuple[Snapshot, QueryEncoder]]:
+    """Open the current snapshot and its encoder; raises as `open_snapshot`, `check_model` and `open_encoder`."""
     snapshot = open_snapshot(IndexDir(settings.index_dir))
     try:
         check_model(settings, snapshot)
@@ -97,6 +119,8 @@ def _print_answer(answer: Answer) -> None:
         for link in notice.links:
             print_line(f"{link.label}: {link.href}")
         print_line()
+    for name in answer.matched:
+        print_line(f"Understood {name}")
     if answer.answered:
         for passage in answer.passages:
             _print_passage(passage)

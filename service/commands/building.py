@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from pathlib import Path
 
-from index.build import BuildReport, build_index
+from index.build import BuildConfig, BuildReport, build_index
 from index.embed import SentenceTransformerEmbedder
 from index.model_files import find_model
 from service.commands.output import phase_progress, print_json, print_line, print_note, print_table
+from service.gate import make_gate
 from service.problems import EXIT_FAILURE
 from service.settings import Settings
 
 _SHOWN = 20
 
 
-def run_build(settings: Settings, *, allow_failures: bool, as_json: bool) -> int:
-    """Build and publish; returns 1 when a file could not be read, unless that is allowed."""
+def run_build(
+    settings: Settings,
+    *,
+    allow_failures: bool,
+    as_json: bool,
+    gate: Path | None = None,
+    gate_floors: Path | None = None,
+) -> int:
+    """
+    Build and publish; returns 1 when a file could not be read, unless that is allowed.
+
+    Args:
+        gate: labelled questions; the new index is published only if their answers hold the floors.
+        gate_floors: the floors; beside the questions where not given.
+    """
+    config = BuildConfig() if gate is None else BuildConfig(gate=make_gate(gate, gate_floors, settings))
     embedder = SentenceTransformerEmbedder(find_model(settings.model))
     with phase_progress() as on_progress:
-        report = build_index(settings.corpus, settings.index_dir, embedder, on_progress=on_progress)
+        report = build_index(settings.corpus, settings.index_dir, embedder, config, on_progress)
     if as_json:
         print_json(dataclasses.asdict(report))
     else:

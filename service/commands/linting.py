@@ -7,6 +7,7 @@ from dataclasses import asdict
 from ingest.library import open_library
 from ingest.lint import lint
 from service.commands.output import print_json, print_line, print_note
+from service.lexicon import open_lexicon
 from service.problems import EXIT_FAILURE
 from service.settings import Settings
 
@@ -14,6 +15,7 @@ from service.settings import Settings
 def run_lint(settings: Settings, *, as_json: bool) -> int:
     """Print what is to be mended; returns 1 when any of it is an error."""
     findings = lint(open_library(settings.corpus))
+    open_lexicon(settings.lexicon)  # raises what is to be mended in it
     n_errors = sum(finding.is_error for finding in findings)
     if as_json:
         print_json({"findings": [asdict(f) for f in findings], "n_errors": n_errors})

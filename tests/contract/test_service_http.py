@@ -181,7 +181,9 @@ def test_health_says_what_is_served(client: TestClient) -> None:
 
     health = response.json()
     assert response.status_code == 200
-    assert (health["live"], health["ready"], health["warnings"], health["last_reload_error"]) == (True, True, [], None)
+    assert (health["live"], health["ready"], health["last_reload_error"]) == (True, True, None)
+    # The shipped calibration is for the default model, and these vectors are not its; no lexicon lies in this folder.
+    assert [w for w in health["warnings"] if "not calibrated" not in w and "no lexicon" not in w] == []
     assert (health["snapshot"]["documents"], health["snapshot"]["model"]) == (4, "hashing")
 
 

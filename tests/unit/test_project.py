@@ -101,7 +101,7 @@ def test_every_setting_is_in_the_readme(name: str) -> None:
     """This ensures that an operator finds each setting with its default and what it does, word for word."""
     field = Settings.model_fields[name]
     default = field.get_default(call_default_factory=True)
-    shown = "none" if default in ("", ()) else f"`{default}`"
+    shown = "none" if default in ("", (), None) else f"`{default}`"
 
     assert f"| `{name}` | {shown} | {field.description} |" in README
 

@@ -125,7 +125,7 @@ def test_update_refuses_a_loss_unless_it_is_allowed(
     """This ensures that --update leaves the pins alone when something fell, and --allow-regression does not."""
     path = tmp_path / "baseline.json"
     monkeypatch.setattr(gate, "read_baseline", lambda: old_read(path))
-    monkeypatch.setattr(gate, "write_baseline", lambda found: old_write(found, path))
+    monkeypatch.setattr(gate, "write_baseline", lambda found, _: old_write(found, path))
     monkeypatch.setattr(gate, "measure", lambda folder: report(hit_at_1=0.5))
     old_write(replace(baseline(), corpus_sha256=gate.fingerprint_folder(gate.CORPUS)), path)
 

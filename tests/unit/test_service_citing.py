@@ -79,5 +79,25 @@ def test_a_long_quote_is_linked_by_its_ends() -> None:
 
     first, last = text_directive(" ".join(words)).split(",")
 
-    assert unquote(first).split() == words[:6]
-    assert unquote(last).split() == words[-6:]
+    assert unquote(first).split() == words[:4]
+    assert unquote(last).split() == words[-4:]
+
+
+def test_a_repeated_opening_is_linked_with_as_many_words_as_make_it_unique() -> None:
+    """This ensures that a link leads to the quoted sentence and not to another that begins alike."""
+    text = "It is taken once a day by mouth. It is taken once a month by injection, and only after detox is complete."
+    quoted = text[text.index("It is taken once a month") :]
+
+    first, _ = text_directive(quoted, "by mouth. ", text).split(",")
+
+    assert unquote(first) == "It is taken once a month"
+
+
+def test_a_sentence_that_stands_twice_is_linked_with_the_words_before_it() -> None:
+    """This ensures that the second of two equal sentences can be told from the first."""
+    text = "Heroin: ask a doctor first of all, always. Kratom: ask a doctor first of all, always."
+    start = text.rindex("ask a doctor")
+
+    directive = text_directive(text[start:], text[:start], text)
+
+    assert unquote(directive.split("-,")[0]).endswith("Kratom:")

@@ -1,4 +1,4 @@
-"""The JSON shapes: DESIGN's, their examples, and what is taken in."""
+"""The JSON shapes, their examples, and what is taken in."""
 
 from __future__ import annotations
 
@@ -73,10 +73,12 @@ def test_answer_has_exactly_the_shape_of_the_design(tmp_path: Path) -> None:
     snapshot.close()
 
     passage = sent["passages"][0]
-    assert list(sent) == ["answered", "confidence", "reason", "passages", "nearest", "notices", "snapshot", "took_ms"]
+    assert list(sent) == [
+        *("answered", "confidence", "reason", "passages", "nearest", "notices", "matched", "snapshot", "took_ms")
+    ]
     assert list(passage) == [
         *("id", "rank", "score", "text", "start", "end", "evidence", "segments", "heading_path", "pages"),
-        *("document", "citation", "proof"),
+        *("document", "citation", "proof", "also_in"),
     ]
     assert passage["evidence"] == [{"start": 12, "end": 46}]
     assert [s["type"] for s in passage["citation"]["selectors"]] == ["TextQuoteSelector", "TextPositionSelector"]

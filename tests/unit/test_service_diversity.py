@@ -1,0 +1,132 @@
+"""Which ranked passages are shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from index.catalogue_rows import StoredDocument, StoredPassage
+from index.model import Hit
+from ingest.model import Metadata, Passage, Source, SourceType
+from service.diversity import are_same_words, asks_for_testimony, choose, hold_back_testimony, shingles
+
+LONG = "Naltrexone blocks the opioid receptors in the brain and is started only after detox is complete, on {}."
+
+
+def ranked(*parts: tuple[str, str], types: dict[str, SourceType] | None = None) -> list[tuple[Hit, StoredPassage]]:
+    """Return passages of (document, text), best first."""
+    result = []
+    for ordinal, (document_id, text) in enumerate(parts):
+        passage = Passage(
+            id=f"{ordinal:020x}",
+            document_id=document_id,
+            start=0,
+            end=len(text),
+            text=text,
+            title="",
+            heading_path=(),
+            sentences=((0, len(text)),),
+        )
+        meta = Metadata(title=document_id, source_type=(types or {}).get(document_id, SourceType.OTHER))
+        document = StoredDocument(
+            number=0,
+            source=Source(document_id, "0" * 64, 1),
+            reader="t/1",
+            metadata=meta,
+            text_sha256="0" * 64,
+            n_chars=len(text),
+            n_blocks=1,
+            n_pages=0,
+            first_ordinal=ordinal,
+            n_passages=1,
+            warnings=(),
+        )
+        hit = Hit(ordinal, ordinal + 1, 1.0 - ordinal / 100, 0.5, 0.5, 0.5, None, 0)
+        result.append((hit, StoredPassage(ordinal, passage, document)))
+    return result
+
+
+def shown(found: list[tuple[Hit, StoredPassage]], limit: int = 5, most: int = 3) -> list[tuple[str, list[str]]]:
+    return [
+        (c.stored.document.id, [s.document.id for s in c.also_in]) for c in choose(found, limit, max_per_document=most)
+    ]
+
+
+def test_the_same_words_are_shown_once_with_their_other_places() -> None:
+    """This ensures that a passage copied into another document does not take two places, and that both are named."""
+    found = ranked(("a", LONG.format("Monday")), ("b", LONG.format("Tuesday")), ("c", "Something else is said here."))
+
+    assert shown(found) == [("a", ["b"]), ("c", [])]
+
+
+def test_passages_that_differ_in_more_than_a_word_stay_apart() -> None:
+    """This ensures that a sentence about naltrexone never swallows one about naloxone."""
+    one = shingles("Naltrexone blocks the receptors for a month and is given after detox.")
+    other = shingles("Naloxone blocks the receptors for an hour and is given in an overdose.")
+
+    assert not are_same_words(one, other)
+
+
+def test_short_passages_are_compared_whole() -> None:
+    """This ensures that two short texts are the same only when all their words are."""
+    assert are_same_words(shingles("Call now."), shingles("call NOW"))
+    assert not are_same_words(shingles("Call now."), shingles("Call later."))
+
+
+def test_a_document_gives_at_most_so_many() -> None:
+    """This ensures that one long document does not fill the answer."""
+    found = ranked(
+        *[("a", f"Thing number {i} of the first is told.") for i in range(5)], ("b", "Another voice speaks.")
+    )
+
+    assert shown(found, most=2) == [("a", []), ("a", []), ("b", [])]
+
+
+def test_fewer_is_a_prefix_of_more() -> None:
+    """This ensures that asking for fewer passages never changes which come first."""
+    found = ranked(*[(f"{i % 3}", LONG.format(i % 4) + f" Number {i % 5} of them.") for i in range(12)])
+    everything = [document for document, _ in shown(found, limit=12)]
+
+    for limit in range(1, 13):
+        assert [document for document, _ in shown(found, limit=limit)] == everything[:limit]
+
+
+def test_testimony_is_held_back_behind_the_first_other_passage() -> None:
+    """This ensures that one person's story does not come first, and that nothing is lost or otherwise moved."""
+    found = ranked(("p", "I did it."), ("q", "So did I."), ("n", "It is known."), ("r", "Me too."), types={
+        "p": SourceType.PERSONAL, "q": SourceType.PERSONAL, "r": SourceType.PERSONAL,
+    })  # fmt: skip
+
+    assert [s.document.id for _, s in hold_back_testimony(found)] == ["n", "p", "q", "r"]
+
+
+def test_testimony_alone_is_still_shown() -> None:
+    """This ensures that a library of stories answers with stories."""
+    found = ranked(("p", "I did it."), types={"p": SourceType.PERSONAL})
+
+    assert [s.document.id for _, s in hold_back_testimony(found)] == ["p"]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What was detox like for someone who has been through it?", True),
+        ("stories about getting off heroin", True),
+        ("what does withdrawal feel like", True),
+        ("How does naltrexone work?", False),
+        ("how long does withdrawal last", False),
+        ("", False),
+    ],
+)
+def test_asking_for_experience_is_told_from_asking_for_facts(question: str, expected: bool) -> None:
+    """This ensures that people who want another person's story get it first."""
+    assert asks_for_testimony(question) is expected
+
+
+def test_hits_keep_their_own_scores() -> None:
+    """This ensures that what is shown carries the evidence it was ranked by."""
+    found = ranked(("a", "One thing is said."), ("b", "Another thing is meant."))
+
+    assert [c.hit for c in choose(found, 2, 3)] == [hit for hit, _ in found]
+    assert replace(found[0][0], rank=9) != found[0][0]
