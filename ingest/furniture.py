@@ -64,6 +64,29 @@ def is_protected(text: str) -> bool:
     return _PROTECTED.search(text) is not None or _CLINICAL.search(text) is not None
 
 
+_HELP = re.compile(
+    r"\b(?:911|988|999|112|111|000|116 ?\d{3}|741 ?741)\b|\b(?:life|help|hot|crisis )lines?\b|\bsamaritans\b"
+    r"|\bemergency\b|\bcrisis\b|\bpoisons? (?:control|cent(?:er|re)|information|helpline)\b",
+    _I,
+)
+_FACT = re.compile(
+    r"\d ?(?:mg|ml|mcg|g|%|percent|per cent|times|hours?|days?|weeks?|months?|minutes?)\b|\b(?:figure|fig\.?|table) \d"
+    r"|\b(?:can|may|should|must|could|will|never|always|if|when|than|because|caus\w+|means|increas\w+|decreas\w+|reduc\w+"
+    r"|block\w*|binds?|lasts?|peak\w*|compar\w+|per|rates?|chart|graph|diagram|how)\b",
+    _I,
+)
+
+
+def offers_help(text: str) -> bool:
+    """Tell whether a text holds a phone number or names a line for people in danger: it stays, link or not."""
+    return _HELP.search(text) is not None or _PHONE.search(text) is not None
+
+
+def states_fact(text: str) -> bool:
+    """Tell whether a picture's caption says more than what is seen on it: a measure, a comparison, advice, a cause."""
+    return offers_help(text) or _FACT.search(text) is not None or _CLINICAL.search(text) is not None
+
+
 def _is_titled(text: str) -> bool:
     """Tell whether most longer words are capitalised."""
     words = _LONG_WORD.findall(text)
@@ -180,6 +203,18 @@ def _is_byline(text: str) -> bool:
     return _BYLINE.fullmatch(text) is not None and _NOT_A_NAME.search(text) is None
 
 
+_BARS = re.compile(r"\s*[|·•]\s*")
+_is_row_part = _matches(patterns.ROW_PART)
+
+
+def _is_row(text: str) -> bool:
+    """Parts between bars that are furniture each: "Privacy | Terms of use | Print"."""
+    parts = [part for part in _BARS.split(text) if part.strip()]
+    if len(parts) < 2 or offers_help(text):
+        return False
+    return all(_is_row_part(part) or furniture_rule(part) for part in parts)
+
+
 # Name -> rule, in the order in which they are asked. Names are part of what a build reports: keep them stable.
 _RULES: dict[str, Callable[[str], bool]] = {
     "navigation": _matches(patterns.NAVIGATION),
@@ -196,6 +231,8 @@ _RULES: dict[str, Callable[[str], bool]] = {
     "teaser": _is_teaser,
     "cookie_notice": _is_cookie_notice,
     "phone_line": _is_phone_line,
+    "entry_meta": _matches(patterns.ENTRY_META),
+    "link_row": _is_row,
     "advertiser_notice": _is_advertiser_notice,
 }
 _LONG_RULES = ("cookie_notice", "advertiser_notice")

@@ -176,3 +176,87 @@ BYLINE = (
     r"(?:reviewed|checked)) by|(?i:authors?|reviewers?|editor):)"
     rf" {NAME}{CREDENTIALS}(?:(?:,| and| &) {NAME}{CREDENTIALS}){{0,4}}(?:[ ,|·•–—-]+(?i:(?:on )?{DATE}))?"
 )
+_PAGES = (
+    r"(?:articles?|posts?|stor(?:y|ies)|news|headlines|reading|reads|content|topics?|pages?|episodes?|videos?|podcasts?"
+    r"|links?|products?|items?|blogs?|entries|publications|searches|categories|sections|resources|issues?)"
+)
+CONTENTS_HEADING = (
+    r"(?:table of )?contents",
+    r"(?:on|in) this (?:page|article|section|chapter|guide|issue|post|topic|document)",
+    r"jump to(?: section)?",
+    r"quick links",
+)
+# Headings that announce other pages. Each counts only above a list of nothing but links, or where it stands alone.
+# Not "related symptoms", "recommended clinics", "most popular treatments": what they list is content.
+LINKS_HEADING = (
+    *CONTENTS_HEADING,
+    (
+        r"(?:you|people|readers|visitors|customers|others|users)(?:[’']ll| who \w+(?: \w+){0,3})?"
+        r" ?(?:may|might|could|also)?(?: also)? (?:like|love|enjoy|be interested in|want to (?:read|see)|viewed|bought"
+        r"|read|liked|ordered|searched for)(?: this| these)?"
+    ),
+    r"(?:frequently|often) (?:bought|viewed|read) together",
+    (
+        r"(?:(?:our|the|your|from our|from the|other|more|some|all) ){0,2}(?:related|similar|recommended|featured"
+        r"|popular|recent|latest|other|more|trending|suggested|further|new|top|previous|associated|editor[’']?s)"
+        rf" {_PAGES}(?: (?:you|we) [\w ]{{3,30}}| for you| in [\w ]{{3,20}}| from [\w ]{{3,30}})?"
+    ),
+    r"most (?:read|popular|viewed|shared|commented|e-?mailed|clicked|discussed)(?: (?:now|today|this week|stories))?",
+    r"(?:popular|trending|hot|new|featured)(?: right)? (?:now|today|this week|on [\w ]{3,20})",
+    r"more (?:from [^.?!]{2,40}|in (?:this|our) [\w ]{2,30})",
+    r"more like this|more to (?:read|explore)|keep (?:reading|exploring)|continue reading|further reading",
+    rf"(?:explore|discover|see|read|learn|find out|browse) more(?: (?:about|on|from|in|of) [\w ]{{3,30}}| {_PAGES})?",
+    r"(?:what to )?read (?:this )?next|up next|next up|don[’']t miss(?: this| these)?|in case you missed it",
+    r"see also|read also|also read|also of interest|recommended(?: for you)?|related",
+    r"elsewhere on (?:the|this) (?:site|web)",
+    r"(?:tags|topics|categories|archives|blogroll|site ?map|editor[’']s (?:picks?|choice))",
+)
+# In front of links alone: "See also: A | B", "Tags: a, b".
+LINKS_LEAD = (
+    (
+        r"(?:more like this|(?:also )?read(?: also| more| next| this)?|(?:keep|continue|further) reading"
+        rf"|see (?:also|more)|related(?: {_PAGES})?|recommended(?: for you| reading)?|(?:up )?next(?: up)?|prev(?:ious)?|trending"
+        r"|popular now|you (?:may|might) (?:also )?(?:like|enjoy)|don[’']t miss|in case you missed it"
+        r"|more (?:on|about|from) [^:.]{1,40}|in this series|topics?|tags?|categor(?:y|ies)|labels?|keywords?"
+        r"|sections?)"
+        r"(?:\s*:|\s+[–—-]\s)\s*"
+    ),
+    r"(?:tagged|filed|posted|published|categori[sz]ed)(?: (?:in|under|with|as))?\s*:?\s+(?=\S)",
+)
+_N = r"(?:no|one|\d[\d,.]*k?)"
+# What stands beside an entry: when, by whom, in which part of the site, how many have answered.
+ENTRY_META = (
+    (
+        r"(?:posted|published|submitted|written|filed|added|created|updated|uploaded)"
+        rf"(?: (?:by|on|at) [\w.@'’ -]{{1,40}}?)?,?(?: on| at|:)? {DATE}"
+        r"(?:,? (?:at |@ ?)?\d{1,2}:\d\d ?(?:[ap]\.?m\.?)?)?"
+        r"(?: (?:in|under|by|to) [^.!?|]{1,60})?(?: [|·•] .{1,40})?"
+    ),
+    r"this (?:entry|post|article) was (?:posted|published|written|filed)\b.{0,250}",
+    rf"{DATE}[ ,|·•–—-]+(?:breaking news|(?:latest|today[’']s) (?:news|headlines|paper|edition)|top stories)",
+    rf"(?:breaking news|(?:latest|today[’']s) (?:news|headlines|paper|edition)|top stories)[ ,|·•–—-]+{DATE}",
+    rf"{_N} (?:comments?|repl(?:y|ies))(?: yet| so far)?",
+    (
+        r"(?:story|article|text|post|page|content|interview) continues (?:below|after|beneath|under)"
+        r"(?: (?:the |this )?(?:ad(?:vert\w*)?|video|photo|gallery|image|promo\w*|newsletter)s?)?"
+    ),
+    r"(?:you are |you[’']re )?(?:the )?visitor (?:number|no\.?|#|count(?:er)?:?) ?[\d,]+\.?",
+    r"best viewed (?:in|with|at|on) .{2,60}",
+)
+# Only beside others in a row, where bars part them.
+ROW_PART = (
+    rf"{_N} (?:comments?|replies|responses?|views?|likes?|shares?|votes?|points?|reads)(?: yet)?",
+    (
+        r"(?:about|about us|accessibility|advertise(?: with us)?|alerts|archives?|careers|cite|contact(?: us)?|cookies"
+        r"|disclaimer|donate(?: now)?|download|edit|e-?mail|faqs?|feedback|feeds?|full text|help|hide|home|imprint|jobs"
+        r"|legal(?: notice)?|like|log ?in|log ?out|newsletter|next|pdf|permalink|press|prev(?:ious)?|print|privacy"
+        r"(?: (?:policy|notice|statement))?|quote|register|reply|report(?: (?:this|post|abuse))?|rss|save|search|share"
+        r"|sign ?(?:in|out|up)|site ?map|subscribe|terms(?: (?:of use|of service|(?:and|&) conditions))?|top|tweet"
+        r"|back to top|volunteer|unsubscribe)"
+    ),
+    r"(?:take|try|start) (?:our|the|this|a)(?: [\w-]+){0,3} (?:quiz|poll|survey)",
+)
+AGE = (
+    r"(?:about |over )?(?:\d+|an?) ?(?:mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|months?|y|yrs?|years?)"
+    r"(?: ago)?"
+)

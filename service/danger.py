@@ -58,8 +58,9 @@ class DangerModel:
 
     `text_weights` float32[N_BUCKETS, N_CLASSES], `text_bias` float32[N_CLASSES]; the vector model is one hidden layer:
     `hidden_weights` float32[d, h], `hidden_bias` float32[h], `out_weights` float32[h, N_CLASSES], `out_bias`
-    float32[N_CLASSES]. `text_share` is the text model's part where both judge. `text_threshold` and `threshold` are
-    log-odds at or above which there is danger, by text alone and by both.
+    float32[N_CLASSES]. `text_share` is the text model's part where both judge. The thresholds are
+    log-odds at or above which there is danger: by text alone or by both, for short messages and for long ones, of
+    which the most dangerous window counts and which would cry wolf more often otherwise.
     """
 
     text_weights: Float32
@@ -70,17 +71,19 @@ class DangerModel:
     out_bias: Float32
     text_share: float
     text_threshold: float
+    text_threshold_long: float
     threshold: float
+    threshold_long: float
     encoder_fingerprint: str
     data_sha256: str
 
     @property
     def fingerprint(self) -> str:
         """Return the SHA-256 over all weights and thresholds."""
-        digest = hashlib.sha256(f"{self.text_share!r} {self.text_threshold!r} {self.threshold!r}".encode())
-        for part in (self.text_weights, self.text_bias, self.hidden_weights, self.hidden_bias):
-            digest.update(part.tobytes())
-        digest.update(self.out_weights.tobytes() + self.out_bias.tobytes())
+        numbers = [getattr(self, name) for name in _NUMBERS]
+        digest = hashlib.sha256(" ".join(map(repr, numbers)).encode())
+        for name in _ARRAYS:
+            digest.update(getattr(self, name).tobytes())
         return digest.hexdigest()
 
 
@@ -105,21 +108,26 @@ def assess(text: str, encoder: QueryEncoder | None, model: DangerModel) -> Dange
         encoder: None, or one of another model than the weights were fitted on: the text alone decides.
     """
     windows = split_windows(text)
+    is_long = len(windows) > 1
     by_text = text_scores([fold(window) for window in windows], model)
-    odds = log_odds(by_text)
     if encoder is None or encoder.fingerprint != model.encoder_fingerprint:
-        return _most_dangerous(by_text, odds - model.text_threshold)
-    # The whole message first, then the windows that the text model suspects most.
-    rest = 1 + np.argsort(-odds[1:], kind="stable")[: _MAX_ENCODED]
-    chosen = np.concatenate([[0], rest])
+        return _most_dangerous(by_text, model.text_threshold_long if is_long else model.text_threshold)
+    chosen = suspects(log_odds(by_text))
     by_vector = vector_scores(encoder.encode_queries([windows[i] for i in chosen]), model)
     both = combine(by_text[chosen], by_vector, model)
-    return _most_dangerous(both, log_odds(both) - model.threshold)
+    return _most_dangerous(both, model.threshold_long if is_long else model.threshold)
 
 
-def _most_dangerous(scores: Float32, margins: Float32) -> Danger:
-    row = int(np.argmax(margins))
-    return Danger(KINDS[int(np.argmax(scores[row, :-1]))], float(margins[row]))
+def suspects(odds: Float32) -> list[int]:
+    """Return which windows are worth a vector: the whole message, then those that the text model suspects most."""
+    rest = 1 + np.argsort(-odds[1:], kind="stable")[:_MAX_ENCODED]
+    return [0, *rest.tolist()]
+
+
+def _most_dangerous(scores: Float32, threshold: float) -> Danger:
+    odds = log_odds(scores)
+    row = int(np.argmax(odds))
+    return Danger(KINDS[int(np.argmax(scores[row, :-1]))], float(odds[row]) - threshold)
 
 
 def split_windows(text: str) -> list[str]:
@@ -206,9 +214,7 @@ def write_model(model: DangerModel, path: Path) -> None:
     description = {
         "features_version": FEATURES_VERSION,
         "kinds": list(KINDS),
-        "text_share": model.text_share,
-        "text_threshold": model.text_threshold,
-        "threshold": model.threshold,
+        **{name: getattr(model, name) for name in _NUMBERS},
         "encoder_fingerprint": model.encoder_fingerprint,
         "data_sha256": model.data_sha256,
         "fingerprint": model.fingerprint,
@@ -219,6 +225,7 @@ def write_model(model: DangerModel, path: Path) -> None:
 
 
 _ARRAYS = ("text_weights", "text_bias", "hidden_weights", "hidden_bias", "out_weights", "out_bias")
+_NUMBERS = ("text_share", "text_threshold", "text_threshold_long", "threshold", "threshold_long")
 
 
 @cache
@@ -233,7 +240,7 @@ def read_model(path: Path = MODEL_FILE) -> DangerModel:
         with np.load(path, allow_pickle=False) as stored:
             description = json.loads(bytes(stored["description"]))
             arrays = {name: stored[name].astype(np.float32) for name in _ARRAYS}
-        named = ("text_share", "text_threshold", "threshold", "encoder_fingerprint", "data_sha256")
+        named = (*_NUMBERS, "encoder_fingerprint", "data_sha256")
         model = DangerModel(**arrays, **{name: description[name] for name in named})
         is_whole = model.fingerprint == description["fingerprint"]
         is_known = (description["features_version"], description["kinds"]) == (FEATURES_VERSION, list(KINDS))

@@ -29,6 +29,7 @@ from ingest.assemble import Piece, TextBuilder
 from ingest.errors import SourceTooLarge
 from ingest.limits import Limits
 from ingest.model import BlockKind
+from ingest.readers.block_lines import LineJudge, paragraphs
 from ingest.readers.cleaning import Cleaned, Run, clean_runs
 from ingest.readers.deadline import Deadline
 from ingest.readers.lead_in import join_context, lead_in
@@ -72,6 +73,7 @@ class _Frame:
     in_head: bool = False  # of a table
     table: Table | None = None
     in_row: bool = False
+    is_lone_row: bool = False  # of a table of one
     ends_row: bool = False
     cell: Cell | None = None
     holds_toggle: bool = False  # the dt or summary around: a button in it is its text
@@ -111,6 +113,7 @@ class PageWalker:
         self._is_content = is_content
         self._keeps_ids = keeps_ids
         self._survey = Survey({}, Stats())
+        self._lines = LineJudge()
         self._address = ""
         self._runs: list[Run] = []
         self._alts: list[tuple[str, str]] = []
@@ -144,6 +147,7 @@ class PageWalker:
             SourceTooLarge: the text or the time passes its cap.
         """
         self._survey = survey_page(root)
+        self._lines = LineJudge()
         self._address, self._saw_title, self._content_chars = address, False, 0
         self._title_text = ""
         self._pending_id = self._inner_id = self._heading_id = self._lead_in = ""
@@ -223,6 +227,7 @@ class PageWalker:
             frame.in_row = False
             stats = self._survey.of(element)
             layout = parent.cell is not None or is_layout_table(element.get("role", ""), stats)
+            frame.is_lone_row = stats.n_rows == 1
             frame.table = None if layout else Table(stats.n_rows, has_data_cells=stats.n_data_cells > 0)
         elif tag == "thead":
             frame.in_head = True
@@ -308,7 +313,7 @@ class PageWalker:
             runs = [Run(f"{alt} ") for alt, _ in self._alts]
             self._alts = []
         is_whole = frame.kind is BlockKind.HEADING or frame.is_preformatted
-        for group in [runs] if is_whole else _paragraphs(runs):
+        for group in [runs] if is_whole else paragraphs(runs):
             self._emit(group, frame)
         self._has_text, self._inner_id = False, ""
         self._emit_alts()
@@ -328,6 +333,7 @@ class PageWalker:
         is_title_outside = frame.is_title and not self._survey.title_in_main
         if self._survey.main_holds_page and not frame.in_main and not is_title_outside:
             furniture = furniture or OUTSIDE_MAIN
+        furniture = furniture or self._line_rule(runs, cleaned.text, frame)
         is_heading = frame.kind is BlockKind.HEADING
         own_id = self._pending_id or (self._inner_id if is_heading else "")
         self._pending_id = self._inner_id = ""
@@ -348,6 +354,13 @@ class PageWalker:
             )
         )
         self._remember(cleaned.text, frame, furniture)
+
+    def _line_rule(self, runs: Sequence[Run], text: str, frame: _Frame) -> str:
+        if frame.is_title or (frame.kind is BlockKind.TABLE_ROW and not frame.is_lone_row):
+            return ""
+        is_above = self._survey.title is not None and not self._saw_title and not frame.in_content
+        lead = bool(self._lead_in or frame.context)
+        return self._lines.judge(runs, text, frame.kind, follows_lead_in=lead, is_above_title=is_above)
 
     def _remember(self, text: str, frame: _Frame, furniture: str) -> None:
         """Keep what later blocks need to know of this one."""
@@ -374,21 +387,6 @@ def _heading_level(element: etree._Element, tag: str) -> int:
         level = element.get("aria-level", "2")
         return int(level) if level in ("1", "2", "3", "4", "5", "6") else 2
     return 0
-
-
-def _paragraphs(runs: Sequence[Run]) -> list[list[Run]]:
-    """Return the runs cut where two line breaks or more follow each other with nothing between."""
-    groups: list[list[Run]] = [[]]
-    n_breaks = 0
-    for run in runs:
-        if run.is_break:
-            n_breaks += 1
-        elif run.text.strip(" \t\n\r\f"):
-            if n_breaks > 1 and groups[-1]:
-                groups.append([])
-            n_breaks = 0
-        groups[-1].append(run)
-    return groups
 
 
 def _shown(runs: Sequence[Run], furniture: str) -> tuple[Cleaned, str]:

@@ -21,11 +21,12 @@ from itertools import pairwise
 
 from lxml import etree
 
-from ingest.furniture import is_protected
+from ingest.furniture import is_protected, offers_help, states_fact
 from ingest.readers.survey import CONTROLS, HEADINGS, INLINE, Stats, Survey, words
 from ingest.readers.tree import local_name
 
 HIDDEN = "hidden"
+CAPTION = "picture_caption"
 OUTSIDE_MAIN = "outside_main"
 LINK_DENSE = 0.5  # half of the text in links: with a telling name, role or tag
 MOSTLY_LINKS = 0.8  # by itself
@@ -101,9 +102,10 @@ _RULES = (
     WordRule(
         "related_links",
         words("related recommended recommendations recommendation recirculation recirc teaser teasers trending "
-               "relatedposts suggested"),
-        words("articles posts stories links news reading pages topics resources items cards more read stories"),
-        words("popular latest more"),
+              "relatedposts suggested readmore morelikethis alsoread readalso readnext"),
+        words("articles posts stories links news reading pages topics resources items cards more read stories "
+              "this next also see link you may might"),
+        words("popular latest more like also"),
         min_density=LINK_DENSE,
     ),
     WordRule("sign_up", words("newsletter signup subscribe subscription optin mailinglist"),
@@ -126,6 +128,14 @@ _RULES = (
              min_density=LINK_DENSE, needs_control=True, max_prose=100),
 )  # fmt: skip
 
+_CAPTION_TAGS = words("span small em i cite font")  # within a line
+_CAPTION_WORDS = words("caption captions cutline credit credits photocaption photocredit")
+_PICTURE_WORDS = words(
+    "image img photo picture pic media figure fig gallery video slide slideshow carousel thumb text source story lead "
+    "hero photographer copyright wp"
+)
+_MAX_CAPTION_CHARS = 300
+
 _ROLES = {
     "navigation": "navigation",
     "menu": "navigation",
@@ -139,6 +149,7 @@ _ROLES = {
     "alertdialog": "dialog",
 }
 _LANDMARKS = {"banner": "header", "contentinfo": "footer", "complementary": "aside"}
+_BY_LINKS = frozenset({"page_tools", "contents_list", "related_links", "link_list"})
 _OUTWEIGH_PAGE = frozenset({"comments", "cookie_notice", "dialog"})
 
 
@@ -167,11 +178,14 @@ def cut_rule(element: etree._Element, tag: str) -> str:
         return "struck_out"
     if tag not in INLINE:
         return ""
+    rule = ""
     if _is_hidden(element):
-        return HIDDEN
-    if element.get("aria-hidden", "").lower() == "true":
-        return "" if any(c.isalnum() for c in _start_of_text(element)) else "decoration"
-    return ""
+        rule = HIDDEN
+    elif tag in _CAPTION_TAGS and _is_caption(element):
+        rule = CAPTION
+    elif element.get("aria-hidden", "").lower() == "true":
+        rule = "" if any(c.isalnum() for c in _start_of_text(element)) else "decoration"
+    return rule
 
 
 def _is_hidden(element: etree._Element) -> bool:
@@ -187,6 +201,14 @@ def _is_hidden(element: etree._Element) -> bool:
         if pairs & {("sr", "only"), ("visually", "hidden"), ("screen", "reader")} or "visuallyhidden" in name:
             return True
     return False
+
+
+def _is_caption(element: etree._Element) -> bool:
+    """Tell whether an element is a picture's caption or credit by its class, and its text a mere description."""
+    own = [set(name) for name in _names_in(element.get("class"))]
+    named = any(name & _CAPTION_WORDS and not name - _CAPTION_WORDS - _PICTURE_WORDS - _LAYOUT_WORDS for name in own)
+    text = _start_of_text(element, _MAX_CAPTION_CHARS + 1) if named else ""
+    return named and len(text) <= _MAX_CAPTION_CHARS and not states_fact(text)
 
 
 def _epub_types(element: etree._Element) -> set[str]:
@@ -216,7 +238,11 @@ def furniture_rule(element: etree._Element, survey: Survey, place: Place) -> str
     else:
         stats = survey.of(element)
         rule = _by_role_or_tag(element, tag, stats, place) or _by_words(element, tag, stats, place)
+        if not rule and tag in ("p", "div") and not (stats.n_headings or place.in_row) and _is_caption(element):
+            rule = CAPTION
         rule = rule or _by_links(tag, stats, survey, place)
+        if rule in _BY_LINKS and place.in_content and offers_help(_start_of_text(element, 1_000)):
+            rule = ""
         is_large = stats.text_chars >= _LARGE_CHARS and stats.text_chars >= _LARGE_SHARE * survey.total.text_chars
         if is_large and rule not in _OUTWEIGH_PAGE:
             rule = ""
@@ -314,7 +340,9 @@ def _by_links(tag: str, stats: Stats, survey: Survey, place: Place) -> str:
     elif (stats.n_inner_links if place.is_bound else stats.n_fragment_links) == stats.n_links:
         rule = "contents_list"
     elif not place.follows_lead_in:
-        rule = "related_links" if are_titles else "link_list" if outside else ""
+        # In the content numbered links are steps, unless a heading says otherwise (`block_lines` asks that).
+        is_teaser = are_titles and (outside or tag != "ol")
+        rule = "related_links" if is_teaser else "link_list" if outside else ""
     return rule
 
 
