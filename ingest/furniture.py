@@ -64,8 +64,9 @@ def is_protected(text: str) -> bool:
     return _PROTECTED.search(text) is not None or _CLINICAL.search(text) is not None
 
 
+_EMERGENCY_NUMBER = re.compile(r"\b(?:911|988|999|112|111|116 ?\d{3}|741 ?741)\b")
 _HELP = re.compile(
-    r"\b(?:911|988|999|112|111|000|116 ?\d{3}|741 ?741)\b|\b(?:life|help|hot|crisis )lines?\b|\bsamaritans\b"
+    rf"{_EMERGENCY_NUMBER.pattern}|\b000\b|\b(?:life|help|hot|crisis )lines?\b|\bsamaritans\b"
     r"|\bemergency\b|\bcrisis\b|\bpoisons? (?:control|cent(?:er|re)|information|helpline)\b",
     _I,
 )
@@ -203,14 +204,24 @@ def _is_byline(text: str) -> bool:
     return _BYLINE.fullmatch(text) is not None and _NOT_A_NAME.search(text) is None
 
 
-_BARS = re.compile(r"\s*[|·•]\s*")
+_BARS = re.compile(r"\s*[|·•]\s*|(?<=\w)\.\s+")
+_is_copyright_wording = _matches(patterns.COPYRIGHT)
 _is_row_part = _matches(patterns.ROW_PART)
+
+
+def _is_copyright(text: str) -> bool:
+    return _is_copyright_wording(text) and _EMERGENCY_NUMBER.search(text) is None
+
+
+def without_owner(parts: Sequence[str]) -> str:
+    """Return a row without the parts that say who holds the copyright: a name with "Helpline" in it helps nobody."""
+    return " | ".join(part for part in parts if not _is_copyright(part))
 
 
 def _is_row(text: str) -> bool:
     """Parts between bars that are furniture each: "Privacy | Terms of use | Print"."""
-    parts = [part for part in _BARS.split(text) if part.strip()]
-    if len(parts) < 2 or offers_help(text):
+    parts = [part.rstrip(".") for part in _BARS.split(text) if part.strip()]
+    if len(parts) < 2 or offers_help(without_owner(parts)):
         return False
     return all(_is_row_part(part) or furniture_rule(part) for part in parts)
 
@@ -223,7 +234,7 @@ _RULES: dict[str, Callable[[str], bool]] = {
     "sharing": _matches(patterns.SHARING),
     "dateline": _matches(patterns.DATELINE),
     "byline": _is_byline,
-    "copyright": _matches(patterns.COPYRIGHT),
+    "copyright": _is_copyright,
     "bare_link": _matches(patterns.BARE_LINK),
     "template_field": _matches(patterns.TEMPLATE_FIELD),
     "image_credit": _matches(patterns.IMAGE_CREDIT),
@@ -232,8 +243,8 @@ _RULES: dict[str, Callable[[str], bool]] = {
     "cookie_notice": _is_cookie_notice,
     "phone_line": _is_phone_line,
     "entry_meta": _matches(patterns.ENTRY_META),
-    "link_row": _is_row,
     "advertiser_notice": _is_advertiser_notice,
+    "link_row": _is_row,
 }
 _LONG_RULES = ("cookie_notice", "advertiser_notice")
 _LONG_HINT = re.compile("cookie|advertis|commission|affiliate|sponsor|compensation|routed|referral fee|paid for", _I)

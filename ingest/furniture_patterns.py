@@ -215,9 +215,10 @@ LINKS_HEADING = (
 LINKS_LEAD = (
     (
         r"(?:more like this|(?:also )?read(?: also| more| next| this)?|(?:keep|continue|further) reading"
-        rf"|see (?:also|more)|related(?: {_PAGES})?|recommended(?: for you| reading)?|(?:up )?next(?: up)?|prev(?:ious)?|trending"
-        r"|popular now|you (?:may|might) (?:also )?(?:like|enjoy)|don[’']t miss|in case you missed it"
-        r"|more (?:on|about|from) [^:.]{1,40}|in this series|topics?|tags?|categor(?:y|ies)|labels?|keywords?"
+        rf"|see (?:also|more)|related(?: {_PAGES})?|recommended(?: for you| reading)?|(?:up )?next(?: up)?"
+        r"|prev(?:ious)?|trending|popular now|you (?:may|might) (?:also )?(?:like|enjoy)|don[’']t miss"
+        r"|in case you missed it|more (?:on|about|from) [^:.]{1,40}"
+        r"|in this series|topics?|tags?|categor(?:y|ies)|labels?|keywords?"
         r"|sections?)"
         r"(?:\s*:|\s+[–—-]\s)\s*"
     ),
@@ -241,6 +242,7 @@ ENTRY_META = (
         r"(?: (?:the |this )?(?:ad(?:vert\w*)?|video|photo|gallery|image|promo\w*|newsletter)s?)?"
     ),
     r"(?:you are |you[’']re )?(?:the )?visitor (?:number|no\.?|#|count(?:er)?:?) ?[\d,]+\.?",
+    r"(?:estimated )?read(?:ing)? time:? (?:about )?\d+ min(?:ute)?s?",
     r"best viewed (?:in|with|at|on) .{2,60}",
 )
 # Only beside others in a row, where bars part them.
@@ -254,6 +256,7 @@ ROW_PART = (
         r"|sign ?(?:in|out|up)|site ?map|subscribe|terms(?: (?:of use|of service|(?:and|&) conditions))?|top|tweet"
         r"|back to top|volunteer|unsubscribe)"
     ),
+    r"by (?:the )?(?-i:[A-Z])[^.|]{2,60}",
     r"(?:take|try|start) (?:our|the|this|a)(?: [\w-]+){0,3} (?:quiz|poll|survey)",
 )
 AGE = (

@@ -39,6 +39,8 @@ _WINDOW_WORDS = 24
 _WHOLE_WORDS = 30
 # Windows are ranked by the text model; so many get a vector each (about 3 ms apiece).
 _MAX_ENCODED = 4
+# A second kind less than e times less likely than the first is named as well: pills taken to die are two dangers.
+_SECOND_KIND = 1.0
 # Beyond it only the beginning and the end are read; an operator may allow questions of 800,000 characters.
 _MAX_CHARS = 20_000
 _REINSTALL = "install Citewell again: its package holds them"
@@ -89,9 +91,13 @@ class DangerModel:
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """How a message was judged. `margin` is log-odds over the threshold: at or above 0 there is danger."""
+    """
+    How a message was judged. `margin` is log-odds over the threshold: at or above 0 there is danger.
 
-    kind: str
+    `kinds` holds the likeliest kind and, where it is nearly as likely, a second one.
+    """
+
+    kinds: tuple[str, ...]
     margin: float
 
     @property
@@ -107,6 +113,8 @@ def assess(text: str, encoder: QueryEncoder | None, model: DangerModel) -> Dange
     Args:
         encoder: None, or one of another model than the weights were fitted on: the text alone decides.
     """
+    if not any(character.isalnum() for character in text):
+        return Danger((KINDS[0],), -np.inf)
     windows = split_windows(text)
     is_long = len(windows) > 1
     by_text = text_scores([fold(window) for window in windows], model)
@@ -127,7 +135,10 @@ def suspects(odds: Float32) -> list[int]:
 def _most_dangerous(scores: Float32, threshold: float) -> Danger:
     odds = log_odds(scores)
     row = int(np.argmax(odds))
-    return Danger(KINDS[int(np.argmax(scores[row, :-1]))], float(odds[row]) - threshold)
+    by_kind = scores[row, :-1]
+    first, second = (int(column) for column in np.argsort(-by_kind, kind="stable")[:2])
+    is_close = float(by_kind[first] - by_kind[second]) < _SECOND_KIND
+    return Danger((KINDS[first], KINDS[second]) if is_close else (KINDS[first],), float(odds[row]) - threshold)
 
 
 def split_windows(text: str) -> list[str]:
@@ -166,8 +177,8 @@ def text_features(folded: str) -> npt.NDArray[np.int64]:
     grams = [f"w {word}" for word in words]
     grams += [f"b {left} {right}" for left, right in pairwise(["<", *words, ">"])]
     grams += [f"s {left} {right}" for left, right in zip(words, words[2:], strict=False)]
-    hashed = [np.fromiter((zlib.crc32(gram.encode()) for gram in grams), np.uint64, len(grams))]
-    codes = np.frombuffer(f" {folded} ".encode("utf-32-le"), np.uint32).astype(np.uint64)
+    hashed = [np.fromiter((zlib.crc32(gram.encode("utf-8", "replace")) for gram in grams), np.uint64, len(grams))]
+    codes = np.frombuffer(f" {folded} ".encode("utf-32-le", "replace"), np.uint32).astype(np.uint64)
     for n in _GRAMS:
         if len(codes) >= n:
             runs = np.full(len(codes) - n + 1, n, np.uint64)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ingest import furniture_patterns as patterns
-from ingest.furniture import furniture_rule, offers_help
+from ingest.furniture import furniture_rule, offers_help, without_owner
 from ingest.model import BlockKind
 from ingest.readers.cleaning import Run
 
@@ -116,7 +116,7 @@ class LineJudge:
         if announced and kind is not BlockKind.HEADING and _is_links_alone(parts):
             self._announced = announced
             return "" if offers_help(line) else announced
-        if offers_help(line):
+        if offers_help(without_owner([part.text for part in parts])):
             return ""
         if (
             is_above_title
@@ -140,7 +140,7 @@ def _parts(runs: Sequence[Run]) -> list[_Part]:
             continue
         if run.is_break:
             parts.append(_Part())
-        elif run.text.count("\xa0") > 1 and not run.text.strip():
+        elif run.text.count("\xa0") > 1 and not run.text.strip() and parts[-1].text:
             parts.append(_Part(after_bar=True))  # a gap between two links, where others draw a bar
         elif run.in_link:
             parts[-1].text += run.text
