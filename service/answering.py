@@ -10,19 +10,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+import numpy as np
+
 from index.catalogue_rows import StoredPassage
 from index.fuse import FusionConfig
-from index.model import Filters, Hit, QueryEncoder
+from index.model import Filters, Float32, Hit, QueryEncoder
 from index.search import Retrieval, retrieve
 from index.snapshot import Snapshot
 from service.abstain import AbstainModel, Decider, Decision
-from service.answer import AlsoIn, Answer, AnswerPassage, Question, Scores
+from service.answer import AlsoIn, Answer, AnswerPassage, Notice, Question, Scores
 from service.citing import cite, document_card, proof
 from service.decision_features import look_at
 from service.diversity import Chosen, Ranked, asks_for_testimony, choose, hold_back_testimony
 from service.errors import CitationMismatch, QuestionEmpty, QuestionTooLong, QuestionUnreadable, RequestInvalid
 from service.evidence import evidence_span, segments
 from service.lexicon import Lexicon
+from service.notices import NoticeBoard, notices_only
 from service.understanding import understand
 
 MAX_TOP_K = 20
@@ -99,18 +102,22 @@ def answer_question(
     encoder: QueryEncoder,
     policy: AnswerPolicy = AnswerPolicy(),
     today: date | None = None,
+    notices: NoticeBoard | None = None,
 ) -> Answer:
     """
     Answer one question from one snapshot.
 
     Args:
         today: by which flags such as an overdue review are computed; the current day where not given.
+        notices: the operator's crisis notices; they come before retrieval and depend on nothing that it finds.
 
     Raises:
         ModelMismatch: the encoder is not the model that the snapshot was built with.
         CitationMismatch: a quote is not in its document.
     """
     start = time.perf_counter()
+    encoder = _Remembering(encoder)
+    shown = notices_only(question.text, notices, encoder)
     query = understand(question.text, snapshot.lexical, policy.lexicon)
     retrieval = retrieve(snapshot, encoder, query, filters=question.filters, config=policy.fusion)
     decision = policy.abstain.decide(look_at(question.text, retrieval, snapshot, query))
@@ -124,12 +131,49 @@ def answer_question(
         reason=None if answered else _reason(retrieval, decision),
         passages=passages if answered else (),
         nearest=() if answered else passages,
-        notices=(),
+        notices=shown,
         snapshot_id=snapshot.id,
         built_at=snapshot.manifest.created_at,
         took_ms=round((time.perf_counter() - start) * 1000, 2),
         matched=query.matched,
     )
+
+
+def answer_without_index(notices: tuple[Notice, ...], reason: str = "no_index") -> Answer:
+    """Return what can be said without a snapshot: the notices alone, as an abstention."""
+    return Answer(
+        answered=False,
+        confidence=0.0,
+        reason=reason,
+        passages=(),
+        nearest=(),
+        notices=notices,
+        snapshot_id="",
+        built_at="",
+        took_ms=0.0,
+    )
+
+
+class _Remembering:
+    """An encoder for the length of one question: a text that notices and retrieval both need is encoded once."""
+
+    def __init__(self, encoder: QueryEncoder) -> None:
+        self._encoder = encoder
+        self._known: dict[str, Float32] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        return self._encoder.fingerprint
+
+    @property
+    def dimension(self) -> int:
+        return self._encoder.dimension
+
+    def encode_queries(self, texts: Sequence[str]) -> Float32:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known |= dict(zip(new, self._encoder.encode_queries(new), strict=True))
+        return np.stack([self._known[text] for text in texts]) if texts else self._encoder.encode_queries(())
 
 
 def _reason(retrieval: Retrieval, decision: Decision) -> str:

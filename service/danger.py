@@ -256,7 +256,9 @@ def read_model(path: Path = MODEL_FILE) -> DangerModel:
         is_whole = model.fingerprint == description["fingerprint"]
         is_known = (description["features_version"], description["kinds"]) == (FEATURES_VERSION, list(KINDS))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise NoticesInvalid("the weights for detecting danger can't be read", where=path.name, fix=_REINSTALL) from error
+        raise NoticesInvalid(
+            "the weights for detecting danger can't be read", where=path.name, fix=_REINSTALL
+        ) from error
     if not is_whole or not is_known:
         raise NoticesInvalid("the weights for detecting danger are not this version's", where=path.name, fix=_REINSTALL)
     return model

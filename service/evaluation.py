@@ -24,6 +24,7 @@ from service.answering import AnswerPolicy, answer_question, parse_question
 from service.errors import QuestionsInvalid, RequestFault
 from service.evaluation_report import EvaluationReport, Group, LabelProblem, Outcome, Returned, render_rows
 from service.measures import agrees, covers_half, marked_share, overlap
+from service.notices import NoticeBoard
 from service.questions import (
     UNANSWERABLE_FAR,
     UNANSWERABLE_NEAR,
@@ -84,6 +85,7 @@ def evaluate_file(
     policy: AnswerPolicy = AnswerPolicy(),
     on_progress: Progress | None = None,
     *,
+    notices: NoticeBoard | None = None,
     has_notices: bool = False,
 ) -> EvaluationReport:
     """
@@ -91,7 +93,8 @@ def evaluate_file(
 
     Args:
         policy: the deployment's; its `threshold` is the operating point that is reported.
-        has_notices: the deployment shows notices, so recall and false alarms are measured.
+        notices: the deployment's; then their recall and false alarms are measured.
+        has_notices: the deployment shows notices, given by other means.
 
     Raises:
         QuestionsInvalid: the file is malformed, a question can't be asked, or no label fits the snapshot.
@@ -100,7 +103,7 @@ def evaluate_file(
     always = replace(policy, min_confidence=0.0)
     outcome = evaluate(
         read_questions(path),
-        lambda question: answer_question(question, snapshot, encoder, always),
+        lambda question: answer_question(question, snapshot, encoder, always, notices=notices),
         snapshot.catalogue,
         policy,
         on_progress,
@@ -111,7 +114,7 @@ def evaluate_file(
         snapshot_id=snapshot.id,
         built_at=snapshot.manifest.created_at,
         model_fingerprint=encoder.fingerprint,
-        has_notices=has_notices or outcome.has_notices,
+        has_notices=notices is not None or has_notices or outcome.has_notices,
     )
 
 

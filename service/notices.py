@@ -34,7 +34,9 @@ _MOST_BYTES = 500_000
 _LONGEST = timedelta(days=366)
 _EXPIRES_SOON = timedelta(days=30)
 # What a page could take for something else than words.
-_MARKUP = re.compile(r"[<>{}`\\]|javascript:|data:|&#|[\x00-\x09\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", re.IGNORECASE)
+_MARKUP = re.compile(
+    r"[<>{}`\\]|javascript:|data:|&#|[\x00-\x09\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", re.IGNORECASE
+)
 # In a text, a number would outlive its check; times of day and minutes have at most two digits together.
 _NUMBER = re.compile(r"\d{3,}|(?:\d[\s().-]{0,2}){5,}")
 _HREF = re.compile(r"(?:tel|sms):\+?[0-9]{2,15}|https://[a-z0-9.-]+\.[a-z]{2,}(?:[/?#][^\s\"'<>\\]*)?", re.IGNORECASE)
@@ -268,7 +270,16 @@ def parse_notices(text: str, where: str = "notices") -> tuple[tuple[Text, ...], 
         for n in fields.notices
     )
     contacts = tuple(
-        Contact(c.id, c.country, frozenset(c.kinds), dict(c.label), c.href, c.source, c.verified_on, c.expires)
+        Contact(
+            c.id,
+            c.country,
+            frozenset(c.kinds),
+            {str(k): v for k, v in c.label.items()},
+            c.href,
+            c.source,
+            c.verified_on,
+            c.expires,
+        )
         for c in fields.contacts
     )
     _check_texts(texts, where)

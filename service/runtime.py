@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from index.encoder import open_encoder
-from index.errors import ModelMismatch
+from index.errors import FilterUnknown, ModelMismatch
 from index.live import LiveSnapshot
 from index.model import QueryEncoder
 from index.model_files import DEFAULT_MODEL, find_model
@@ -22,9 +22,10 @@ from index.snapshot import Snapshot
 from index.store import IndexDir
 from ingest.errors import AppError
 from service.answer import Answer, Question
-from service.answering import AnswerPolicy, answer_question, parse_question
+from service.answering import AnswerPolicy, answer_question, answer_without_index, parse_question
 from service.calibration import abstain_model
 from service.lexicon import open_lexicon
+from service.notices import NoticeBoard, notices_only, open_notices
 from service.problems import frames_of, problem_from
 from service.schemas import AskRequest, Health, HealthSnapshot, ReloadError
 from service.settings import Settings
@@ -87,6 +88,22 @@ def policy_for(settings: Settings, snapshot: Snapshot) -> AnswerPolicy:
     return AnswerPolicy(min_confidence=settings.min_confidence, abstain=model, lexicon=lexicon)
 
 
+def board_for(settings: Settings) -> NoticeBoard | None:
+    """
+    Return the operator's crisis notices, None where there is no such file.
+
+    Raises:
+        NoticesInvalid: the file is not valid.
+    """
+    return open_notices(settings.notices, settings.country, settings.notice_language)[0]
+
+
+def notice_warnings(settings: Settings) -> tuple[str, ...]:
+    """Return what an operator should know about the notices: none at all, or what must be verified again."""
+    board, warnings = open_notices(settings.notices, settings.country, settings.notice_language)
+    return warnings if board is None else board.warnings()
+
+
 def check_model(settings: Settings, snapshot: Snapshot) -> None:
     """
     Hold the model that the operator chose against the one that a snapshot was built with.
@@ -135,14 +152,27 @@ class Service:
 
     def ask(self, question: Question) -> Answer:
         """
-        Answer a question from the live snapshot.
+        Answer a question from the live snapshot; where that fails, with the notices that it calls for, if any.
 
         Raises:
-            NoSnapshot, ModelUnusable, ModelMismatch, FilterUnknown, CitationMismatch
+            NoSnapshot, ModelUnusable, ModelMismatch, FilterUnknown, CitationMismatch: and no notice is due.
         """
-        with self.snapshot() as snapshot:
-            encoder = self.encoder_provider(snapshot.manifest.model.fingerprint)
-            return answer_question(question, snapshot, encoder, policy_for(self.settings, snapshot))
+        board = board_for(self.settings)
+        try:
+            with self.snapshot() as snapshot:
+                encoder = self.encoder_provider(snapshot.manifest.model.fingerprint)
+                policy = policy_for(self.settings, snapshot)
+                return answer_question(question, snapshot, encoder, policy, notices=board)
+        except Exception as error:
+            # Whatever failed: somebody in danger gets the notice, everybody else the error.
+            notices = notices_only(question.text, board, None)
+            if not notices:
+                raise
+            log = structlog.get_logger("citewell.ask")
+            log.error("answered_with_notices_alone", error=type(error).__name__, frames=frames_of(error))
+            return answer_without_index(
+                notices, "filters_match_nothing" if isinstance(error, FilterUnknown) else "no_index"
+            )
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -175,6 +205,7 @@ class Service:
         except AppError as error:
             shown = problem_from(error)
             current, warnings = None, [f"{shown.detail} ({shown.fix})"]
+        warnings += notice_warnings(self.settings)
         return Health(
             live=True,
             ready=current is not None,

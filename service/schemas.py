@@ -264,7 +264,7 @@ class AskResponse(_Model):
     nearest: tuple[PassageOut, ...]
     notices: tuple[NoticeOut, ...]
     matched: tuple[str, ...] = Field(description="Names in the question that were understood as others.")
-    snapshot: SnapshotOut
+    snapshot: SnapshotOut | None = Field(description="null where nothing is indexed and notices are all there is.")
     took_ms: float
 
     @classmethod
@@ -278,7 +278,7 @@ class AskResponse(_Model):
             nearest=tuple(PassageOut.from_passage(p) for p in answer.nearest),
             notices=tuple(NoticeOut.from_notice(n) for n in answer.notices),
             matched=answer.matched,
-            snapshot=SnapshotOut(id=answer.snapshot_id, built_at=answer.built_at),
+            snapshot=SnapshotOut(id=answer.snapshot_id, built_at=answer.built_at) if answer.snapshot_id else None,
             took_ms=answer.took_ms,
         )
 

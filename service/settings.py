@@ -58,6 +58,10 @@ def _check_not_empty(value: object) -> object:
     return value
 
 
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
 Folder = Annotated[Path, BeforeValidator(_check_not_empty)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 WebAddress = Annotated[str, AfterValidator(_check_web_address)]
@@ -112,6 +116,15 @@ class Settings(BaseSettings):
         default=Path("corpus/lexicon.toml"),
         description="File of brand, generic and street names; without it they are not understood.",
     )
+    notices: Folder = Field(
+        default=Path("corpus/notices.toml"),
+        description="File of crisis notices; without it nothing is shown to somebody in danger.",
+    )
+    country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$"), BeforeValidator(_upper)] = Field(
+        default="",
+        description='Country whose numbers notices show, ISO 3166 code such as "US"; unset shows none.',
+    )
+    notice_language: Literal["en", "es"] = Field(default="en", description="Language of notices: en or es.")
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),
         description='Other sites whose pages may call the API, such as "https://example.org"; none by default.',

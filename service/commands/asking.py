@@ -11,15 +11,17 @@ from index.encoder import open_encoder
 from index.model import Filters, QueryEncoder
 from index.snapshot import Snapshot, open_snapshot
 from index.store import IndexDir
+from ingest.errors import AppError
 from ingest.model import SourceType
 from service.answer import Answer, AnswerPassage
-from service.answering import answer_question, parse_question
+from service.answering import answer_question, answer_without_index, parse_question
 from service.commands.output import marked, print_json, print_line, print_quote, print_table, progress
 from service.errors import QuestionUnreadable, RequestInvalid
 from service.evaluation import evaluate_file, render_rows
 from service.floors import to_baseline, write_baseline
+from service.notices import notices_only
 from service.plotting import check_plotting, draw_report
-from service.runtime import check_model, policy_for
+from service.runtime import board_for, check_model, policy_for
 from service.schemas import AskResponse
 from service.settings import Settings
 
@@ -38,13 +40,24 @@ def run_ask(words: list[str], top_k: int, source_types: list[str], settings: Set
         max_chars=settings.max_question_chars,
         max_top_k=settings.max_top_k,
     )
-    with opened(settings) as (snapshot, encoder):
-        answer = answer_question(question, snapshot, encoder, policy_for(settings, snapshot))
+    board = board_for(settings)
+    try:
+        with opened(settings) as (snapshot, encoder):
+            answer = answer_question(question, snapshot, encoder, policy_for(settings, snapshot), notices=board)
+    except AppError:
+        # Somebody in danger reads the notice before the error.
+        if notices := notices_only(question.text, board, None):
+            _show(answer_without_index(notices), as_json=as_json)
+        raise
+    _show(answer, as_json=as_json)
+    return 0
+
+
+def _show(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         print_json(AskResponse.from_answer(answer).model_dump(mode="json"))
     else:
         _print_answer(answer)
-    return 0
 
 
 def run_eval(
@@ -66,7 +79,8 @@ def run_eval(
     if plot is not None:
         check_plotting()  # before minutes of asking
     with opened(settings) as (snapshot, encoder), progress("asking") as on_progress:
-        report = evaluate_file(questions, snapshot, encoder, policy_for(settings, snapshot), on_progress)
+        policy = policy_for(settings, snapshot)
+        report = evaluate_file(questions, snapshot, encoder, policy, on_progress, notices=board_for(settings))
     if plot is not None:
         draw_report(report, plot)
     if floors is not None:
@@ -124,6 +138,8 @@ def _print_answer(answer: Answer) -> None:
     if answer.answered:
         for passage in answer.passages:
             _print_passage(passage)
+        return
+    if answer.reason == "no_index":
         return
     print_line(f"Nothing in this library answers that ({answer.reason}).")
     if answer.nearest:

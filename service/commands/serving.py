@@ -16,7 +16,7 @@ from service.app import create_app
 from service.errors import SettingsInvalid
 from service.lexicon import open_lexicon
 from service.logs import configure_logging
-from service.runtime import EncoderShelf, open_live
+from service.runtime import EncoderShelf, board_for, open_live
 from service.settings import Settings
 
 # A request takes milliseconds; whoever needs longer to send one is not waited for.
@@ -27,6 +27,7 @@ _BACKLOG = 512
 def run_serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; requests under way are finished first. Returns the exit code."""
     configure_logging(settings.log_level)
+    board_for(settings)
     open_lexicon(settings.lexicon)  # refused now rather than at the first question
     listening = _listen(settings.host, settings.port)
     host, port = listening.getsockname()[:2]

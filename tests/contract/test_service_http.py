@@ -350,7 +350,7 @@ def test_other_sites_are_kept_out_unless_listed(tmp_path: Path) -> None:
 def test_quote_that_is_not_in_its_document_is_never_sent(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """This ensures that a mismatch is a 500 problem and not a wrong quote."""
 
-    def mismatch(*_: object) -> None:
+    def mismatch(*_: object, **__: object) -> None:
         raise CitationMismatch("a stored passage differs", where="guides/methadone.md", fix="run `citewell verify`")
 
     monkeypatch.setattr("service.runtime.answer_question", mismatch)
@@ -361,7 +361,7 @@ def test_quote_that_is_not_in_its_document_is_never_sent(client: TestClient, mon
 def test_unforeseen_error_shows_an_id_and_nothing_else(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """This ensures that the text of a crash stays inside."""
 
-    def crash(*_: object) -> None:
+    def crash(*_: object, **__: object) -> None:
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr("service.runtime.answer_question", crash)

@@ -97,7 +97,7 @@ def test_page_loads_nothing_from_elsewhere_and_runs_nothing(client: TestClient, 
 
 def test_answer_marks_evidence_and_leads_to_its_source(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """This ensures that a passage is shown whole, its evidence marked, with its source and both links."""
-    monkeypatch.setattr("service.runtime.answer_question", lambda _question, snapshot, *_: answer_of(snapshot))
+    monkeypatch.setattr("service.runtime.answer_question", lambda _question, snapshot, *_, **__: answer_of(snapshot))
 
     response = client.post("/", data={"question": "what is it?"})
 
@@ -123,7 +123,9 @@ def test_question_is_not_in_the_title(client: TestClient) -> None:
 
 def test_abstention_sets_the_nearest_apart(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """This ensures that what is close is announced as no answer, after a notice and after the abstention."""
-    monkeypatch.setattr("service.runtime.answer_question", lambda _question, snapshot, *_: abstention_of(snapshot))
+    monkeypatch.setattr(
+        "service.runtime.answer_question", lambda _question, snapshot, *_, **__: abstention_of(snapshot)
+    )
 
     html = client.post("/", data={"question": "x"}).text
 

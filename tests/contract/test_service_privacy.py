@@ -34,11 +34,11 @@ def _real_logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def _crash(question: object, *_: object) -> None:
+def _crash(question: object, *_: object, **__: object) -> None:
     raise RuntimeError(f"failed on {question!r}")
 
 
-def _crash_with_a_chain(question: object, *_: object) -> None:
+def _crash_with_a_chain(question: object, *_: object, **__: object) -> None:
     try:
         _crash(question)
     except RuntimeError as error:

@@ -28,13 +28,15 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import itertools
+
 from danger_perturb import TRAIN, perturb
 
 from index.encoder import open_encoder
 from index.export import ensure_encoder
 from index.model import Float32, QueryEncoder
 from index.model_files import find_model
-from service.danger import (  # noqa: E402
+from service.danger import (
     KINDS,
     MODEL_FILE,
     N_BUCKETS,
@@ -80,7 +82,9 @@ class Phrase:
 def read_phrases(name: str) -> list[Phrase]:
     """Return the hand-written phrases of "train" or "test"."""
     lines = [
-        line for side in ("danger", "safe") for line in (FOLDER / f"{name}-{side}.jsonl").read_text("utf-8").splitlines()
+        line
+        for side in ("danger", "safe")
+        for line in (FOLDER / f"{name}-{side}.jsonl").read_text("utf-8").splitlines()
     ]
     return [Phrase(**json.loads(line), source=number) for number, line in enumerate(lines)]
 
@@ -110,7 +114,7 @@ def told(stories: Sequence[Phrase]) -> Iterator[Phrase]:
 
 def data_sha256() -> str:
     """Return the SHA-256 over everything that the models are fitted on."""
-    files = sorted(FOLDER.glob("train-*.jsonl")) + [FOLDER / "grammar.toml"]
+    files = [*sorted(FOLDER.glob("train-*.jsonl")), FOLDER / "grammar.toml"]
     files.append(Path(__file__).with_name("danger_perturb.py"))
     return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
 
@@ -280,12 +284,12 @@ def judge(messages: Sequence[Phrase], by_text: TextFit, by_vector: VectorFit, en
     starts = np.cumsum([0, *(len(message) for message in windows)])
     text = by_text.scores(features(flat))
     text_odds = log_odds(text)
-    chosen = [start + i for start, end in zip(starts, starts[1:], strict=False) for i in suspects(text_odds[start:end])]
+    chosen = [start + i for start, end in itertools.pairwise(starts) for i in suspects(text_odds[start:end])]
     vector = np.full_like(text, np.nan)
     vector[chosen] = by_vector.scores(vectors([flat[i] for i in chosen], encoder))
 
     def most(odds: Float32) -> Float32:
-        return np.array([np.nanmax(odds[a:b]) for a, b in zip(starts, starts[1:], strict=False)], np.float32)
+        return np.array([np.nanmax(odds[a:b]) for a, b in itertools.pairwise(starts)], np.float32)
 
     return Judged(
         most(text_odds),
@@ -311,12 +315,17 @@ def _conclude(
     arrays = TextFit().fit(x_text, labels).weights() | VectorFit().fit(x_vector, labels).weights()
     return DangerModel(
         **{name: np.ascontiguousarray(array, np.float16).astype(np.float32) for name, array in arrays.items()},
-        **thresholds,
+        **(thresholds | THRESHOLDS),
         text_share=share,
         encoder_fingerprint=encoder.fingerprint,
         data_sha256=data_sha256(),
     )
 
+
+# Log-odds from which a notice is shown where both models judge. Cross-validation puts recall 0.99 at -3.4, where 9 % of
+# ordinary questions bring a notice too; -2 was chosen on the test phrases and the ordinary questions of the starter
+# library (tests/quality/test_danger.py has the figures). Of a long message the most dangerous window counts.
+THRESHOLDS = {"threshold": -2.0, "threshold_long": 1.5, "text_threshold_long": 2.0}
 
 # Text alone judges less well; it gives up a little recall not to cry wolf at every third question.
 TEXT_RECALL = 0.975

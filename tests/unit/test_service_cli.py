@@ -155,7 +155,7 @@ def test_abstention_exits_with_0(
     index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """This ensures that not knowing is an answer, with the nearest announced as none."""
-    monkeypatch.setattr(asking, "answer_question", lambda _question, snapshot, *_: abstention_of(snapshot))
+    monkeypatch.setattr(asking, "answer_question", lambda _question, snapshot, *_, **__: abstention_of(snapshot))
 
     code = run(["ask", "x", "--index-dir", str(index)])
 

@@ -405,7 +405,9 @@ def test_evaluate_file_puts_the_threshold_to_zero(tmp_path: Path, monkeypatch: p
     path.write_text(json.dumps({"id": "q", "question": "why?", "gold": [{"doc": "a", "quote": GOLD_A.quote}]}))
     policies: list[AnswerPolicy] = []
 
-    def reply(question: Question, snapshot: object, encoder: object, policy: AnswerPolicy) -> Answer:
+    def reply(
+        question: Question, snapshot: object, encoder: object, policy: AnswerPolicy, *, notices: object
+    ) -> Answer:
         policies.append(policy)
         return answer(passage("a", 20), confidence=0.6)
 
