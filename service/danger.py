@@ -248,7 +248,8 @@ def read_model(path: Path = MODEL_FILE) -> DangerModel:
         NoticesInvalid: missing, damaged, or made for other features; notices can't be chosen then.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Given a path, numpy leaves the file open when it is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             description = json.loads(bytes(stored["description"]))
             arrays = {name: stored[name].astype(np.float32) for name in _ARRAYS}
         named = (*_NUMBERS, "encoder_fingerprint", "data_sha256")

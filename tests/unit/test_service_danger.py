@@ -1,0 +1,182 @@
+"""Judging a message: folding, features, windows, weights. No encoder but fakes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.model import Float32
+from index.testing import HashingEmbedder
+from service.danger import (
+    KINDS,
+    MODEL_FILE,
+    N_BUCKETS,
+    assess,
+    fold,
+    read_model,
+    split_windows,
+    suspects,
+    text_features,
+    write_model,
+)
+from service.errors import NoticesInvalid
+
+DANGER = "he took too much, his lips are blue and he wont wake up"
+CHATTER = "We had soup for dinner. The dog is old and sleeps all day. My sister came by with a cake. It rained. "
+
+
+class CountingEncoder(HashingEmbedder):
+    """Counts the texts that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def encode_queries(self, texts: Sequence[str]) -> Float32:
+        """Return the vectors, and remember the texts."""
+        self.texts += texts
+        return super().encode_queries(texts)
+
+
+@pytest.mark.parametrize(
+    ("typed", "folded"),
+    [
+        ("He ISN’T breathing!!!", "he isnt breathing"),
+        ("heeeelp", "heelp"),
+        ("está  frío,\nno respira", "esta frio no respira"),
+        ("o\u0301 zero\u200bwidth", "o zerowidth"),
+        ("🙂 ...", ""),
+    ],
+)
+def test_letters_are_read_alike_however_they_are_typed(typed: str, folded: str) -> None:
+    """This ensures that case, accents, apostrophes, stretched letters and marks change nothing."""
+    assert fold(typed) == folded
+
+
+def test_features_are_the_same_on_every_machine() -> None:
+    """This ensures that weights fitted elsewhere meet the buckets that they were fitted on."""
+    buckets = text_features("he wont wake up")
+
+    assert buckets.dtype == np.int64
+    assert np.array_equal(buckets, np.unique(buckets))
+    assert buckets[0] >= 0
+    assert buckets[-1] < N_BUCKETS
+    assert (len(buckets), int(buckets.sum())) == (53, 783_482)
+
+
+def test_short_message_is_judged_whole() -> None:
+    """This ensures that most questions cost one vector, the one that the search needs anyway."""
+    assert split_windows(DANGER) == [DANGER]
+    assert split_windows("") == [""]
+
+
+@pytest.mark.parametrize("text", [CHATTER * 4 + DANGER, "word " * 500, CHATTER.replace(".", "") * 20])
+def test_windows_are_short_and_leave_no_word_out(text: str) -> None:
+    """This ensures that one dangerous sentence in a long message stands in a window of its own size."""
+    whole, *windows = split_windows(text)
+
+    assert whole == text
+    assert all(len(window.split()) <= 24 for window in windows)
+    assert {word for window in windows for word in window.split()} == set(text.split())
+
+
+def test_very_long_message_is_read_at_both_ends() -> None:
+    """This ensures that whatever length an operator allows, judging is bounded and neither end is lost."""
+    windows = split_windows("first " + "filler " * 100_000 + "last")
+
+    assert sum(len(window) for window in windows) < 100_000
+    assert any("first" in window for window in windows[1:])
+    assert any("last" in window for window in windows[1:])
+
+
+def test_few_windows_are_worth_a_vector() -> None:
+    """This ensures that a long message costs a handful of vectors: the whole and the most suspect windows."""
+    odds = np.array([0.0, 3.0, -1.0, 5.0, 4.0, 2.0, 1.0], np.float32)
+
+    assert suspects(odds) == [0, 3, 4, 1, 5]
+    assert suspects(odds[:1]) == [0]
+
+
+def test_long_message_costs_at_most_five_vectors() -> None:
+    """This ensures that the cap on encoded windows holds in the judging itself."""
+    encoder = CountingEncoder()
+    model = replace(
+        read_model(), encoder_fingerprint=encoder.fingerprint, hidden_weights=np.zeros((64, 192), np.float32)
+    )
+
+    assess(CHATTER * 30, encoder, model)
+
+    assert len(encoder.texts) == 5
+
+
+def test_encoder_of_another_model_is_left_alone() -> None:
+    """This ensures that vectors are judged only by weights that were fitted on their model."""
+    encoder = CountingEncoder()
+
+    judged = assess(DANGER, encoder, read_model())
+
+    assert encoder.texts == []
+    assert judged == assess(DANGER, None, read_model())
+    assert judged.is_danger
+
+
+@pytest.mark.parametrize("text", ["", "   ", "?!…", "🙂"])
+def test_nothing_said_is_no_danger(text: str) -> None:
+    """This ensures that a message without a letter brings no alarm."""
+    assert not assess(text, None, read_model()).is_danger
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (DANGER, "overdose"),
+        ("i want to end my life tonight", "suicide"),
+        ("my husband stopped drinking and now he has seizures and sees things", "severe_withdrawal"),
+        ("my toddler swallowed one of my pills", "child_poisoning"),
+        ("my boyfriend is hitting me and says he will kill me", "violence"),
+        ("mi hijo de dos años se tragó una pastilla de metadona", "child_poisoning"),
+        ("quiero quitarme la vida", "suicide"),
+    ],
+)
+def test_kind_is_told_without_an_encoder(text: str, kind: str) -> None:
+    """This ensures that the plainest words of every kind are met before anything is built."""
+    judged = assess(text, None, read_model())
+
+    assert judged.is_danger
+    assert judged.kinds[0] == kind
+
+
+def test_weights_survive_writing(tmp_path: Path) -> None:
+    """This ensures that what training writes is what is read, bit for bit, and without pickles."""
+    path = tmp_path / "danger.npz"
+    write_model(read_model(), path)
+
+    assert read_model(path).fingerprint == read_model().fingerprint
+    assert path.stat().st_size < 700_000
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
+def test_damaged_weights_are_refused(tmp_path: Path, damage: str) -> None:
+    """This ensures that a broken installation is said at once and never judges at random."""
+    path = tmp_path / "danger.npz"
+    if damage == "cut":
+        path.write_bytes(MODEL_FILE.read_bytes()[:10_000])
+    elif damage == "changed":
+        shutil.copy(MODEL_FILE, path)
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        arrays["text_bias"] = arrays["text_bias"] + np.float16(1.0)
+        np.savez(path, **arrays)
+
+    with pytest.raises(NoticesInvalid, match="weights"):
+        read_model(path)
+
+
+def test_kinds_are_the_issue_s() -> None:
+    """This ensures that no kind of danger is dropped or renamed unseen: notices.toml and clients use these words."""
+    assert KINDS == ("overdose", "suicide", "severe_withdrawal", "child_poisoning", "violence")
