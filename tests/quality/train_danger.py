@@ -325,8 +325,8 @@ def _conclude(
 # Log-odds from which a notice is shown, set by hand after looking at the test phrases and the ordinary questions of the
 # starter library, so the figures of tests/quality/test_danger.py are a little optimistic. Cross-validation puts recall
 # 0.99 of short messages at -3.4, where 9 % of ordinary questions bring a notice too. Of a long message the most
-# dangerous window counts: at 1.5 one dangerous long message in five went without a notice, at 0.5 one in ten, at the price of a
-# notice above most long ordinary messages. Missing one is the worse error.
+# dangerous window counts: at 1.5 one dangerous long message in five went without a notice, at 0.5 one in ten, at the
+# price of a notice above most long ordinary messages. Missing one is the worse error.
 THRESHOLDS = {"threshold": -2.0, "threshold_long": 0.5, "text_threshold_long": 1.0}
 
 # Text alone judges less well; it gives up a little recall not to cry wolf at every third question.
