@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from index.live import LiveSnapshot
 from service.api import add_api
 from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers
+from service.library_pages import add_library_pages
 from service.pages import Pages, add_pages, render_error
 from service.runtime import EncoderProvider, Refresher, Service
 from service.schemas import AskRequest, ProblemOut
@@ -61,6 +62,7 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
         exception_handlers=error_handlers(render),
     )
     add_api(app, service)
+    add_library_pages(app, service, pages)
     add_pages(app, service, pages)
     # FastAPI's documented way to extend the document; mypy sees a method.
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]

@@ -29,14 +29,6 @@ class PassageInPlace:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A stretch of a document's text; `passage_id` is "" between passages. All cuts in order give the whole text."""
-
-    text: str
-    passage_id: str
-
-
 def web_address(url: str) -> str:
     """Return an address if a page may link to it, otherwise ""; a document's metadata may say `javascript:`."""
     return url if url.lower().startswith(("https://", "http://")) else ""
@@ -89,17 +81,3 @@ def find_passage(snapshot: Snapshot, passage_id: str, today: date) -> PassageInP
         before=text[max(start, passage.start - _CONTEXT_CHARS) : passage.start],
         after=text[passage.end : min(end, passage.end + _CONTEXT_CHARS)],
     )
-
-
-def cut_at_passages(snapshot: Snapshot, document_id: str) -> list[Cut]:
-    """Return a document's whole text, cut where passages begin and end."""
-    text, cuts, position = snapshot.catalogue.text(document_id), [], 0
-    for stored in snapshot.catalogue.passages_of(document_id):
-        passage = stored.passage
-        if position < passage.start:
-            cuts.append(Cut(text[position : passage.start], ""))
-        cuts.append(Cut(text[passage.start : passage.end], passage.id))
-        position = passage.end
-    if position < len(text):
-        cuts.append(Cut(text[position:], ""))
-    return cuts

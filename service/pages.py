@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from ingest.model import SourceType
 from service.answer import Answer, Question
 from service.bodies import read_ask_form
-from service.citing import document_card
 from service.edge import PAGE_SECURITY_POLICY, ProblemResponse, RenderError, request_id_of
-from service.library_view import cut_at_passages, find_document, find_passage, web_address
+from service.library_view import find_passage, web_address
 from service.problems import Problem
 from service.runtime import Service
 from service.schemas import AskRequest
@@ -81,6 +80,10 @@ class Pages:
         )
         return _page(text, problem.status if problem else 200, cache="no-store")
 
+    def library(self, **values: Any) -> Response:
+        """Return the list of documents."""
+        return _page(self._templates.get_template("library.html").render(values), 200, cache="no-cache")
+
     def reader(self, **values: Any) -> Response:
         """Return the page of one document."""
         return _page(self._templates.get_template("reader.html").render(values), 200, cache="no-cache")
@@ -119,17 +122,6 @@ def add_pages(app: FastAPI, service: Service, pages: Pages) -> None:
     def post_search(asked: Annotated[AskRequest, Depends(asked_by_form)]) -> Response:
         question = service.check_question(asked)
         return pages.search(asked=question, answer=service.ask(question))
-
-    @app.get("/documents/{document_id:path}", include_in_schema=False)
-    def get_reader(document_id: str, passage: Annotated[str, Query(max_length=200)] = "") -> Response:
-        with service.snapshot() as snapshot:
-            document = find_document(snapshot, document_id)
-            return pages.reader(
-                card=document_card(document, datetime.now(UTC).date()),
-                cuts=cut_at_passages(snapshot, document_id),
-                highlighted=passage,
-                text_path=f"/v1/documents/{quote(document.id)}/text",
-            )
 
     @app.get("/c/{passage_id}", include_in_schema=False)
     def get_permalink(passage_id: str) -> Response:
