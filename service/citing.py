@@ -8,13 +8,10 @@ from urllib.parse import quote, urldefrag
 from index.catalogue_rows import StoredDocument
 from ingest.model import Metadata, Passage, SourceType
 from service.answer import Citation, DocumentCard, Proof, TextPositionSelector, TextQuoteSelector
+from service.text_fragment import text_directive
 
 # Characters around a quote in its selector; the W3C model leaves the number open, 32 is what annotation tools use.
 _CONTEXT_CHARS = 32
-# Words at the ends of a text fragment: few, so that the link survives small edits and stays short.
-_FEWEST_WORDS = 4
-_MOST_WORDS = 12
-_LAST_WORDS = 4
 # Past this age without a review a page is flagged; ten years is long for treatment advice.
 _OLD_DAYS = 10 * 365
 
@@ -106,40 +103,7 @@ def deep_link(stored: StoredDocument, passage: Passage, evidence: tuple[int, int
         return f"{base}#page={passage.pages[0]}"
     # In an EPUB the id lies in a chapter's file, which the address of the book knows nothing of.
     element_id = "" if "#" in passage.element_id else quote(passage.element_id, safe="")
-    start, end = evidence
-    before = document_text[max(0, start - _CONTEXT_CHARS) : start]
-    return f"{base}#{element_id}:~:text={text_directive(document_text[start:end], before, document_text)}"
-
-
-def text_directive(quoted: str, before: str = "", document_text: str = "") -> str:
-    """
-    Return the value of a `text=` fragment for quoted words: all of a short quote, else its first and last words.
-
-    The part up to the first blank line alone is used, since a fragment's start and end must each lie in one block. As
-    many first words are taken as make them unique in the document; where even that is not enough, the words before the
-    quote are added as context.
-
-    Args:
-        before: what stands before the quote in the document.
-        document_text: in which the first words should be unique.
-
-    Source: WICG Scroll to Text Fragment, syntax of the text directive; "-", "," and "&" must be escaped in it.
-    """
-    words = quoted.strip().split("\n\n")[0].split()
-    plain = " ".join(document_text.split())
-    n_first = next((n for n in range(_FEWEST_WORDS, _MOST_WORDS) if _count(words[:n], plain) < 2), _MOST_WORDS)
-    context = "" if _count(words[:n_first], plain) < 2 else f"{_escape(' '.join(before.split()[-_FEWEST_WORDS:]))}-,"
-    if len(words) <= n_first + _LAST_WORDS:
-        return context + _escape(" ".join(words))
-    return f"{context}{_escape(' '.join(words[:n_first]))},{_escape(' '.join(words[-_LAST_WORDS:]))}"
-
-
-def _count(words: list[str], plain: str) -> int:
-    return plain.count(" ".join(words))
-
-
-def _escape(words: str) -> str:
-    return quote(words, safe="").replace("-", "%2D")
+    return f"{base}#{element_id}:~:text={text_directive(document_text, *evidence)}"
 
 
 def proof(stored: StoredDocument) -> Proof:
