@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 _STOCK = """
 withdrawal clinic nurse hours morning tablets dose support group phone question answer relapse plan partner sleep water
-doctor letter appointment week café naïve señal боль время 痛み رعاية long-acting half-life follow-up e.g. p.m. 2.5 10–20
-50% A&E B&B (usually) “quietly” can’t it's and/or C₂H₅OH №5 x<y 😀
+doctor letter appointment week café naïve señal боль время 痛み رعاية long-acting half-life follow-up e.g. p.m. 2.5
+10–20 50% A&E B&B (usually) “quietly” can’t it's and/or C₂H₅OH №5 x<y 😀
 """
 _WORDS = _STOCK.split()
 _MARKS = (

@@ -127,7 +127,8 @@ def test_links_into_a_pdf_name_the_page_of_the_quote(tmp_path: Path) -> None:
             first = document.pages_of(start, end)
             words = re.findall(r"\w+", document.text[start:end])[:4]
             printed = re.findall(r"\w+", pages[corpus / file.path][(first or (0, 0))[0] - 1].extract_text())
-            assert passage.pages is not None and passage.pages[0] == (first or (0, 0))[0]
+            assert passage.pages is not None
+            assert passage.pages[0] == (first or (0, 0))[0]
             assert any(printed[i : i + len(words)] == words for i in range(len(printed))), (file.path, words)
             checked += 1
 
