@@ -14,7 +14,9 @@ from fastapi.openapi.utils import get_openapi
 
 from index.live import LiveSnapshot
 from service.api import add_api
+from service.box import add_box
 from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers
+from service.embed_page import add_embed_page
 from service.library_pages import add_library_pages
 from service.pages import Pages, add_pages, render_error
 from service.runtime import EncoderProvider, Refresher, Service
@@ -75,6 +77,7 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
             allow_headers=["content-type"],
             expose_headers=["x-request-id", "etag", "x-text-sha256"],
         )
+    add_embed_page(app, pages, add_box(app))
     app.add_middleware(Edge)
     return app
 

@@ -45,6 +45,7 @@ _HEADERS = {
 PAGE_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+SCRIPTED_PAGE_SECURITY_POLICY = f"{PAGE_SECURITY_POLICY}; script-src 'self'; connect-src 'self'"
 
 # How an error looks: JSON for programs, a page for people.
 RenderError = Callable[[Request, Problem], Response]

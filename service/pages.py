@@ -17,7 +17,13 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from ingest.model import SourceType
 from service.answer import Answer, Question
 from service.bodies import read_ask_form
-from service.edge import PAGE_SECURITY_POLICY, ProblemResponse, RenderError, request_id_of
+from service.edge import (
+    PAGE_SECURITY_POLICY,
+    SCRIPTED_PAGE_SECURITY_POLICY,
+    ProblemResponse,
+    RenderError,
+    request_id_of,
+)
 from service.library_view import find_passage, web_address
 from service.problems import Problem
 from service.runtime import Service
@@ -25,7 +31,11 @@ from service.schemas import AskRequest
 
 _WEB = Path(__file__).parent / "web"
 # Served one by one: whatever else lies in the folder stays inside.
-_STATIC = {"citewell.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+_STATIC = {
+    "citewell.css": "text/css; charset=utf-8",
+    "embed.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 
 KINDS = {
     SourceType.GOVERNMENT: "Government",
@@ -83,6 +93,11 @@ class Pages:
     def library(self, **values: Any) -> Response:
         """Return the list of documents."""
         return _page(self._templates.get_template("library.html").render(values), 200, cache="no-cache")
+
+    def embed(self, **values: Any) -> Response:
+        """Return the page that shows the search box for other sites; the only one that runs scripts."""
+        text = self._templates.get_template("embed.html").render(values)
+        return _page(text, 200, cache="no-cache", policy=SCRIPTED_PAGE_SECURITY_POLICY)
 
     def reader(self, **values: Any) -> Response:
         """Return the page of one document."""
@@ -145,8 +160,8 @@ def _static_file(name: str, media_type: str) -> Any:
     return get_static
 
 
-def _page(text: str, status: int, cache: str) -> Response:
-    return HTMLResponse(text, status, {"content-security-policy": PAGE_SECURITY_POLICY, "cache-control": cache})
+def _page(text: str, status: int, cache: str, policy: str = PAGE_SECURITY_POLICY) -> Response:
+    return HTMLResponse(text, status, {"content-security-policy": policy, "cache-control": cache})
 
 
 def _contact_address(href: str) -> str:

@@ -1,0 +1,198 @@
+"""The pages in a real browser: for everybody, without a script, by keyboard alone, and nothing sent elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browsing import open_browser
+from playwright.sync_api import Browser, Page, expect
+from served_app import page_served, served
+from service_support import abstention_of
+
+from index.testing import tiny_documents
+
+QUESTION = "canary how is methadone taken"
+PASSAGE = tiny_documents()[0][1][1]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Open the browser once for all tests."""
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the tiny library to all tests of the module."""
+    with served(tmp_path_factory.mktemp("served")) as origin:
+        yield origin
+
+
+def ask(tab: Page, origin: str) -> None:
+    tab.goto(origin)
+    tab.get_by_label("Your question, in your own words").fill(QUESTION)
+    tab.get_by_role("button", name="Find the passages").click()
+    tab.wait_for_selector("#answer")
+
+
+STATES: dict[str, Callable[[Page, str], object]] = {
+    "empty": lambda tab, origin: tab.goto(origin),
+    "answer": ask,
+    "error": lambda tab, origin: tab.goto(f"{origin}/nowhere"),
+    "library": lambda tab, origin: tab.goto(f"{origin}/documents"),
+    "library, nothing": lambda tab, origin: tab.goto(f"{origin}/documents?tag=absent"),
+    "reader": lambda tab, origin: tab.goto(f"{origin}/documents/guides/methadone.md"),
+    "reader, marked": lambda tab, origin: tab.goto(f"{origin}/c/{PASSAGE.id}"),
+    "embed": lambda tab, origin: tab.goto(f"{origin}/embed"),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("state", STATES)
+def test_page_has_no_accessibility_violation(browser: Browser, origin: str, state: str, scheme: str) -> None:
+    """This ensures that every page in every state, light and dark, on a telephone too, passes all of axe's rules."""
+    with browser.new_context(color_scheme=scheme, viewport={"width": 360, "height": 740}) as context:  # type: ignore[arg-type]
+        tab = context.new_page()
+        STATES[state](tab, origin)
+
+        found = Axe().run(tab)
+
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_abstention_with_a_notice_has_no_accessibility_violation(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This ensures that what somebody in danger sees first is a labelled region that assistive technology announces."""
+    monkeypatch.setattr("service.runtime.answer_question", lambda _q, snapshot, *_, **__: abstention_of(snapshot))
+    with served(tmp_path) as origin, browser.new_context() as context:
+        tab = context.new_page()
+        ask(tab, origin)
+
+        found = Axe().run(tab)
+        headings = tab.get_by_role("heading").all_inner_texts()
+
+        expect(tab.get_by_role("alert")).to_contain_text("Stay with the person.")
+        assert tab.get_by_role("link", name="Call").get_attribute("href") == "tel:112"
+    assert found.violations_count == 0, found.generate_report()
+    assert headings.index("Call now") < headings.index("Not an answer, only the closest passages")
+
+
+def test_everything_works_without_javascript(browser: Browser, origin: str) -> None:
+    """This ensures that asking, reading, opening the source and browsing need no script."""
+    with browser.new_context(java_script_enabled=False) as context:
+        tab = context.new_page()
+        ask(tab, origin)
+        assert tab.locator("blockquote mark").count() > 0
+        source = tab.get_by_role("link", name="Go to the source").first.get_attribute("href")
+        assert source is not None
+        assert source.startswith("https://example.org/")
+        tab.get_by_role("link", name="Read it in the document").first.click()
+        assert tab.locator("mark").count() > 0
+        tab.get_by_role("link", name="The library").click()
+        tab.get_by_label("Kind of source").select_option("health_service")
+        tab.get_by_role("button", name="Show").click()
+
+        assert tab.get_by_role("heading", name="1 document", exact=True).is_visible()
+
+
+def test_whole_way_is_open_to_the_keyboard(browser: Browser, origin: str) -> None:
+    """This ensures that somebody without a pointer asks, opens the passage and steps to the next one."""
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.goto(origin)
+        assert tab.evaluate("document.activeElement.id") == "question"
+        tab.keyboard.type(QUESTION)
+        reached = []
+        for _ in range(4):
+            tab.keyboard.press("Tab")
+            reached.append(tab.evaluate("document.activeElement.textContent.trim()"))
+            if reached[-1] == "Find the passages":
+                break
+        tab.keyboard.press("Enter")
+        tab.wait_for_selector("#answer")
+        tab.get_by_role("link", name="Read it in the document").first.focus()
+        tab.keyboard.press("Enter")
+        tab.wait_for_selector("article.text")
+        tab.get_by_role("link", name=re.compile("(Next|Previous) passage")).first.focus()
+        with tab.expect_navigation():
+            tab.keyboard.press("Enter")
+
+        assert reached[-1] == "Find the passages"
+        assert "?passage=" in tab.url
+
+
+def test_marked_passage_is_in_sight(browser: Browser, origin: str) -> None:
+    """This ensures that a permalink scrolls to the quoted words and leaves them clear of the bar below."""
+    with browser.new_context(viewport={"width": 360, "height": 500}) as context:
+        tab = context.new_page()
+        tab.goto(f"{origin}/c/{PASSAGE.id}")
+        box = tab.locator("mark").first.bounding_box()
+        bar = tab.locator(".bar").bounding_box()
+
+    assert box is not None
+    assert bar is not None
+    assert box["y"] >= 0
+    assert box["y"] + box["height"] <= bar["y"]
+
+
+def test_nothing_is_sent_elsewhere_kept_or_said(browser: Browser, origin: str) -> None:
+    """This ensures that a walk through all pages makes no foreign request, cookie, storage or console line."""
+    with browser.new_context() as context:
+        tab = context.new_page()
+        seen, said = [], []
+        tab.on("request", lambda request: seen.append(request.url))
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        for name, visit in STATES.items():
+            if name != "error":
+                visit(tab, origin)
+                assert tab.evaluate("localStorage.length + sessionStorage.length") == 0
+        cookies = context.cookies()
+
+    assert [url for url in seen if not url.startswith(f"{origin}/")] == []
+    assert [url for url in seen if "canary" in url] == []
+    assert (cookies, said) == ([], [])
+
+
+@pytest.mark.parametrize("width", [320, 3840])
+@pytest.mark.parametrize("state", STATES)
+def test_page_fits_every_screen(browser: Browser, origin: str, state: str, width: int) -> None:
+    """This ensures that nobody has to scroll sideways, on a small telephone or at 400 percent on a desk."""
+    with browser.new_context(viewport={"width": width, "height": 800}) as context:
+        tab = context.new_page()
+        STATES[state](tab, origin)
+
+        assert tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_site_owner_gets_lines_that_work(browser: Browser, origin: str) -> None:
+    """This ensures that the lines on the embedding page follow the choices and pin the very script that is served."""
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.goto(f"{origin}/embed")
+        tab.get_by_label("Most passages shown").select_option("5")
+        tab.get_by_label("Quote from").select_option("government")
+        tab.get_by_label("Language").select_option("es")
+        tab.get_by_label("Words in the empty field").fill('"quoted" & <b>')
+        tab.get_by_label("Show a button").check()
+        lines = tab.locator("#snippet").inner_text()
+        preview = tab.locator("#preview")
+        assert preview.get_attribute("placeholder") == '"quoted" & <b>'
+        assert preview.get_attribute("quick-exit") == ""
+        with page_served(f"<!doctype html><title>A site</title><link rel=icon href=data:,>{lines}") as site:
+            host = context.new_page()
+            said: list[str] = []
+            host.on("console", lambda message: said.append(message.text))
+            host.goto(site)
+            host.wait_for_function("customElements.get('citewell-search') !== undefined", timeout=10_000)
+            shown = host.locator("citewell-search")
+
+            assert shown.get_attribute("filters") == '{"source_type":["government"]}'
+            assert (shown.get_attribute("top-k"), shown.get_attribute("lang")) == ("5", "es")
+            assert said == []
