@@ -52,6 +52,10 @@ _TREATMENT_TRADE = re.compile(
 )
 
 _BYLINE = re.compile(patterns.BYLINE)
+# "A publisher, 21 November 2026": names and a date, no sentence.
+_IMPRINT = re.compile(rf"(?:[^.!?\d]{{3,60}}, )?{patterns.DATE}", _I)
+# Blocks of a title page, with the furniture among them.
+_MAX_OPENING = 12
 
 
 def _matches(alternatives: tuple[str, ...]) -> Callable[[str], bool]:
@@ -279,7 +283,31 @@ def mark_furniture(text: str, blocks: Sequence[Block]) -> tuple[Block, ...]:
     for block in blocks:
         rule = block.furniture or _rule_in_place(text, block, marked[-1] if marked else None)
         marked.append(block if rule == block.furniture else replace(block, furniture=rule))
-    return _without_furniture_headings(text, marked, blocks)
+    return _without_furniture_headings(text, _mark_imprint(text, marked), blocks)
+
+
+def _mark_imprint(text: str, blocks: list[Block]) -> list[Block]:
+    """
+    Mark what a title page says before the text begins: title and, in the last line, who published it and when.
+
+    Only the opening paragraphs count, up to the first heading, and only short lines without a sentence among them.
+    """
+    opening: list[int] = []
+    for i, block in enumerate(blocks[:_MAX_OPENING]):
+        if block.furniture:
+            continue
+        piece = text[block.start : block.end]
+        if block.kind is not BlockKind.PARAGRAPH or not _is_title_page(piece):
+            break
+        opening.append(i)
+        if _IMPRINT.fullmatch(piece.rpartition("\n")[2].strip()):
+            return [replace(b, furniture="imprint") if n in opening else b for n, b in enumerate(blocks)]
+    return blocks
+
+
+def _is_title_page(piece: str) -> bool:
+    lines = [line.strip() for line in piece.split("\n")]
+    return len(lines) <= MAX_LINES and all(0 < len(line) <= 100 and line[-1] not in ".!:;" for line in lines)
 
 
 def _rule_in_place(text: str, block: Block, before: Block | None) -> str:

@@ -19,7 +19,7 @@ Reader = Callable[[bytes, Limits, str], Extraction]
 # ending -> (module, function, name/version). The version rises whenever the same bytes would give another text or
 # other blocks: it is part of every proof, and a rebuild reads such files anew.
 _READERS: dict[str, tuple[str, str, str]] = {
-    ".txt": ("ingest.readers.plain", "read_plain", "plain/1"),
+    ".txt": ("ingest.readers.plain", "read_plain", "plain/2"),
     ".md": ("ingest.readers.markdown", "read_markdown", "markdown/1"),
     ".markdown": ("ingest.readers.markdown", "read_markdown", "markdown/1"),
     ".html": ("ingest.readers.web_page", "read_web_page", "html/1"),

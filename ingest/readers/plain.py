@@ -231,13 +231,16 @@ def _heads_a_section(text: str, blocks: list[Block], ranks: list[int], i: int) -
 
 def _title_rank(line: str, is_first: bool) -> int:
     """Return how a line standing alone reads: as a title, as a mere phrase, or as a sentence, label or advice."""
-    if len(line) > MAX_HEADING_CHARS or re.search(r"[\n.!:;,…|<>@]|\d{3}|https?:|www\.", line):
+    is_question = line.rstrip("\"”’'").endswith("?")
+    # A question may have a comma ("What is it, and how long does it last?"), a title hardly ever has.
+    if len(line) > MAX_HEADING_CHARS or re.search(r"[\n.!:;…|<>@]|\d{3}|https?:|www\.", line):
+        return _NO_TITLE
+    if "," in line and not is_question:
         return _NO_TITLE
     words = _WORD.findall(line)
     if not 1 <= len(words) <= MAX_HEADING_WORDS:
         return _NO_TITLE
     lowered = [word.lower() for word in words]
-    is_question = line.rstrip("\"”’'").endswith("?")
     is_capital = words[0][0].isupper()
     titled = is_capital and all(word[0].isupper() or word in _SMALL_WORDS for word in words[1:])
     if is_question:

@@ -152,3 +152,34 @@ def test_blocks_keep_order_and_span() -> None:
 
     assert tuple(replace(block, furniture="") for block in marked) == blocks
     assert [block.furniture for block in marked] == ["", "teaser", ""]
+
+
+@pytest.mark.parametrize(
+    ("opening", "expected"),
+    [
+        (["A guide to sleep", "North Clinic, 21 November 2026"], ["imprint", "imprint"]),
+        (["A GUIDE TO SLEEP\nNorth Clinic, 3 May 2024"], ["imprint"]),
+        (["In case of fever", "call your doctor today"], ["", ""]),
+        (["Sleep well.", "North Clinic, 21 November 2026"], ["", ""]),
+        (["A guide to sleep", "Do not mix it with alcohol! Clinic, 3 May 2024"], ["", ""]),
+    ],
+)
+def test_title_page_is_no_content(opening: list[str], expected: list[str]) -> None:
+    """This ensures that title and imprint are quoted to nobody, and that advice without a full stop stays."""
+    paragraphs = [*opening, "Sleep comes back within weeks."]
+    text = "\n\n".join(paragraphs)
+    starts = [text.index(paragraph) for paragraph in paragraphs]
+    pairs = zip(starts, paragraphs, strict=True)
+    blocks = place_blocks(text, [Block(start, start + len(p), BlockKind.PARAGRAPH) for start, p in pairs])
+
+    assert [block.furniture for block in mark_furniture(text, blocks)] == [*expected, ""]
+
+
+def test_date_further_down_is_no_title_page() -> None:
+    """This ensures that what stands under a heading is never taken for an imprint."""
+    text = "Visits\n\nNext one\n\nClinic room, 21 November 2026"
+    spans = [(found.start(), found.end()) for found in re.finditer(r"[^\n]+", text)]
+    kinds = (BlockKind.HEADING, BlockKind.PARAGRAPH, BlockKind.PARAGRAPH)
+    blocks = place_blocks(text, [Block(start, end, kind) for (start, end), kind in zip(spans, kinds, strict=True)])
+
+    assert [block.furniture for block in mark_furniture(text, blocks)] == ["", "", ""]

@@ -164,3 +164,21 @@ def test_a_long_single_line_is_one_paragraph() -> None:
     extraction = _read("word " * 400_000)
 
     assert [(b.start, b.end) for b in extraction.blocks] == [(0, 1_999_999)]
+
+
+def test_a_question_with_a_comma_is_a_heading() -> None:
+    """This ensures that a heading that asks two things at once does not end up in the passage above it."""
+    question = "WHAT DOES IT DO, AND WHEN DOES IT STOP?"
+
+    assert _kinds(f"{BODY}\n\n{question}\n\n{BODY}") == [
+        ("paragraph", BODY),
+        ("heading", question),
+        ("paragraph", BODY),
+    ]
+
+
+def test_a_line_with_a_comma_is_no_heading() -> None:
+    """This ensures that a list of things on a line of its own stays content."""
+    line = "Naloxone, Gloves, Water"
+
+    assert _kinds(f"{BODY}\n\n{line}\n\n{BODY}") == [("paragraph", BODY), ("paragraph", line), ("paragraph", BODY)]
