@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 
 from index.live import LiveSnapshot
 from service.api import add_api
+from service.box import add_box
 from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers
 from service.pages import Pages, add_pages, render_error
 from service.runtime import EncoderProvider, Refresher, Service
@@ -71,8 +72,9 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["content-type"],
-            expose_headers=["x-request-id", "etag", "x-text-sha256"],
+            expose_headers=["x-request-id", "etag", "x-text-sha256", "retry-after"],
         )
+    add_box(app)
     app.add_middleware(Edge)
     return app
 
