@@ -98,7 +98,7 @@ const STRINGS = {
     not_answered: "Nada en esta biblioteca responde a eso",
     filters_match_nothing: "Aquí no hay documentos del tipo elegido",
     no_index: "Ahora mismo no se puede citar nada",
-    advice: "Pruebe con otras palabras o pregunte una cosa a la vez. Una consulta médica, una farmacia o una línea de ayuda pueden decir más.",
+    advice: "Pruebe con otras palabras o pregunte una cosa a la vez. Un médico, una farmacia o una línea de ayuda pueden decir más.",
     notReady: "La biblioteca no está lista. Vuelva a intentarlo más tarde.",
     nearest: "No es una respuesta, solo los pasajes más cercanos",
     nearestWhy: "Comparten palabras o tema con la pregunta. No se encontró que la respondan.",
@@ -158,62 +158,65 @@ const STRINGS = {
   },
 };
 
-const DARK = `--bg:#14191b;--raised:#1c2326;--ink:#e8edee;--quiet:#a9b6ba;--line:#435055;--accent:#8fd3dc;--on:#0d2226;--mark:#57480b;--warn:#ffb897;--warn-bg:#34211a;color-scheme:dark`;
+/** The page's colours before ours. */
+const palette = (scheme = "", colours = "") =>
+  "background surface text muted border accent on-accent mark warn warn-background".split(" ")
+    .reduce((css, name, i) => `${css}--${name}:var(--citewell-${name},#${colours.split(" ")[i]});`, `color-scheme:${scheme};`);
+const DARK = palette("dark", "14191b 1c2326 e8edee a9b6ba 435055 8fd3dc 0d2226 57480b ffb897 34211a");
 
-// Sizes are em of the reader's own font size; of the page's style only the custom properties reach inside.
+// Sizes are em of the reader's own font size: the page's stop at the box.
 const CSS = `
 :host{display:block!important}
 :host([hidden]){display:none!important}
-.box{all:initial;--bg:#fdfdfb;--raised:#fff;--ink:#1c2427;--quiet:#4d5a5e;--line:#c4cdcf;--accent:#14525a;--on:#fff;--mark:#fdeeb0;--warn:#7a2e0e;--warn-bg:#fdf1ea;color-scheme:light}
+.box{all:initial;${palette("light", "fdfdfb fff 1c2427 4d5a5e c4cdcf 14525a fff fdeeb0 7a2e0e fdf1ea")}}
 @media screen{.dark{${DARK}}}
 @media screen and (prefers-color-scheme:dark){.auto{${DARK}}}
-.box{--a:var(--citewell-accent,var(--accent));--q:var(--citewell-muted,var(--quiet));--l:var(--citewell-border,var(--line));--s:var(--citewell-surface,var(--raised));--r:var(--citewell-radius,.5em);--w:var(--citewell-warn,var(--warn));
-display:block;box-sizing:border-box;max-width:var(--citewell-max-width,46em);margin:0 auto;padding:var(--citewell-padding,1.25em);border-radius:var(--r);background:var(--citewell-background,var(--bg));color:var(--citewell-text,var(--ink));font:var(--citewell-font-size,medium)/1.6 var(--citewell-font,system-ui,sans-serif);overflow-wrap:anywhere;user-select:text;-webkit-user-select:text}
+.box{--r:var(--citewell-radius,.5em);display:block;box-sizing:border-box;max-width:var(--citewell-max-width,46em);margin:0 auto;padding:var(--citewell-padding,1.25em);border-radius:var(--r);background:var(--background);color:var(--text);font:var(--citewell-font-size,medium)/1.6 var(--citewell-font,system-ui,sans-serif);overflow-wrap:anywhere;user-select:text;-webkit-user-select:text}
 *,::before,::after{box-sizing:border-box}
 label{display:block;margin:0 0 .4em;font-weight:600}
 .ask{display:flex;flex-wrap:wrap;gap:.75em;align-items:end}
-textarea{flex:999 1 16em;min-width:0;width:100%;min-height:3.1em;max-height:14em;field-sizing:content;margin:0;padding:.7em .8em;border:1px solid var(--q);border-radius:var(--r);background:var(--s);color:inherit;font:inherit;line-height:1.4;resize:vertical}
-textarea::placeholder{color:var(--q);opacity:1}
-button,.call{min-height:2.75em;margin:0;padding:.5em 1.25em;border:1px solid var(--a);border-radius:var(--r);background:none;color:var(--a);font:inherit;font-weight:600;line-height:1.4;text-decoration:none;cursor:pointer}
-.go,.call{background:var(--a);color:var(--citewell-on-accent,var(--on))}
-.go{flex:1 0 auto;min-height:3.1em}
-.exit{border-color:var(--w);color:var(--w);margin-top:.75em}
-:focus-visible{outline:3px solid var(--a);outline-offset:2px}
-[tabindex="-1"]:focus:not(.crisis){outline:0}
+textarea{flex:999 1 16em;min-width:0;width:100%;min-height:3.1em;max-height:14em;field-sizing:content;margin:0;padding:.7em .8em;border:1px solid var(--muted);border-radius:var(--r);background:var(--surface);color:inherit;font:inherit;line-height:1.4;resize:vertical}
+textarea::placeholder{color:var(--muted);opacity:1}
+button,.call{min-height:2.75em;margin:0;padding:.5em 1.25em;border:1px solid var(--accent);border-radius:var(--r);background:none;color:var(--accent);font:inherit;font-weight:600;line-height:1.4;text-decoration:none;cursor:pointer}
+.submit,.call{background:var(--accent);color:var(--on-accent)}
+.submit{flex:1 0 auto;min-height:3.1em}
+.exit{border-color:var(--warn);color:var(--warn);margin-top:.75em}
+:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+[tabindex="-1"]:focus:not(.notice){outline:0}
 h1,h2,h3,h4,h5,h6{margin:0;font-size:1.1em;line-height:1.35}
 .top{margin-top:1.75em;font-size:1.25em}
 p{margin:.5em 0}
-a{color:var(--a);text-underline-offset:.15em}
+a{color:var(--accent)}
 ol,ul{margin:0;padding:0;list-style:none}
-.quiet,dl,.acts{color:var(--q);font-size:.9em}
-.card{margin:1em 0;padding:1.1em 1.25em;border:1px solid var(--l);border-radius:var(--r);background:var(--s)}
-blockquote{margin:.9em 0;padding-inline-start:1em;border-inline-start:.25em solid var(--a);font:1.05em/1.65 var(--citewell-quote-font,inherit);white-space:pre-wrap}
-mark{padding:.05em 0;border-radius:.15em;background:var(--citewell-mark,var(--mark));color:inherit;-webkit-box-decoration-break:clone;box-decoration-break:clone}
+.quiet,dl,.acts{color:var(--muted);font-size:.9em}
+.passage{margin:1em 0;padding:1.1em 1.25em;border:1px solid var(--border);border-radius:var(--r);background:var(--surface)}
+blockquote{margin:.9em 0;padding-inline-start:1em;border-inline-start:.25em solid var(--accent);font-size:1.05em;font-family:var(--citewell-quote-font,inherit);white-space:pre-wrap}
+mark{border-radius:.15em;background:var(--mark);color:inherit}
 dl{display:flex;flex-wrap:wrap;gap:.1em 1.25em;margin:.5em 0}
 dt,dd{display:inline;margin:0}
 dt::after{content:": "}
-dd{color:var(--citewell-text,var(--ink))}
-.flags{margin:.5em 0;color:var(--w);font-size:.9em}
+dd{color:var(--text)}
+.flags{margin:.5em 0;color:var(--warn);font-size:.9em}
 .flags li::before{content:"⚠ "/""}
 .acts{display:flex;flex-wrap:wrap;gap:.25em 1.5em;align-items:center}
-.acts a,.acts button{min-height:2.2em;padding:.35em 0;border:0;color:var(--a);font-weight:400;line-height:1.5;text-align:start;text-decoration:underline;text-underline-offset:.15em}
-.note,.crisis,.fail{margin:1em 0;padding:.8em 1.1em;border-inline-start:.3em solid var(--w);border-radius:var(--r);background:var(--citewell-warn-background,var(--warn-bg))}
-.crisis{margin-top:1.5em;padding:1.1em 1.25em;border:2px solid var(--w);border-inline-start-width:.4em;outline-color:var(--w)}
-.crisis .top{margin:0;color:var(--w)}
-.crisis p{white-space:pre-line}
+.acts a,.acts button{min-height:2.2em;padding:.35em 0;border:0;color:var(--accent);font-weight:400;line-height:1.5;text-align:start;text-decoration:underline}
+.note,.notice,.error{margin:1em 0;padding:.8em 1.1em;border-inline-start:.3em solid var(--warn);border-radius:var(--r);background:var(--warn-background)}
+.notice{margin-top:1.5em;padding:1.1em 1.25em;border:2px solid var(--warn);border-inline-start-width:.4em;outline-color:var(--warn)}
+.notice .top{margin:0;color:var(--warn)}
+.notice p{white-space:pre-line}
 .calls{display:flex;flex-wrap:wrap;gap:.6em;margin-top:.75em}
-.call{display:inline-block;background:var(--w);border-color:var(--w);color:var(--citewell-background,var(--bg))}
-.fail .top,.nearest .top{margin:0}
-.nearest{margin-top:2em;padding:1.1em 1.25em .25em;border:2px dashed var(--q);border-radius:var(--r)}
-.nearest blockquote{border-color:var(--l)}
+.call{display:inline-block;background:var(--warn);border-color:var(--warn);color:var(--background)}
+.error .top,.nearest .top{margin:0}
+.nearest{margin-top:2em;padding:1.1em 1.25em .25em;border:2px dashed var(--muted);border-radius:var(--r)}
 .live{position:absolute;width:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .paper{display:none}
-@media(forced-colors:active){mark{background:Mark;color:MarkText}.crisis,.fail,.note{border-color:CanvasText}}
-@media print{form,.acts,button{display:none}.box{padding:0}.card{break-inside:avoid}mark{text-decoration:underline}.paper{display:block}}
+@media(forced-colors:active){mark{background:Mark;color:MarkText}}
+@media print{form,.acts,button{display:none}.box{padding:0}.passage{break-inside:avoid}mark{text-decoration:underline}.paper{display:block}}
 `;
 
-/** @type {CSSStyleSheet | undefined} one for all boxes */
-let sheet;
+// Where this can't be made (before 2023), the form inside the element stays.
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(CSS);
 
 /** @type {(value: unknown) => string} */
 const text = (value) => (typeof value === "string" ? value : "");
@@ -223,20 +226,20 @@ const list = (value) => (Array.isArray(value) ? value.filter((item) => item != n
 const json = (value) => (value && typeof value === "object" ? value : {});
 const fill = (pattern = "", x = "") => text(pattern).replace("{x}", () => x);
 
-/** Make an element; a function listens for the event it is named for. @type {(tag: string, attributes?: Json | null, ...children: any[]) => any} */
+/** A function listens for the event of its name, a part is also a class. @type {(tag: string, attributes?: Json | null, ...children: any[]) => any} */
 const h = (tag, attributes, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (name === "part") element.className = value;
     if (typeof value === "function") element.addEventListener(name, value);
     else if (value != null && value !== "") element.setAttribute(name, value);
   }
   element.append(...children.filter((child) => text(child) || child instanceof Node));
   return element;
 };
-/** @type {(child: any) => any} */
-const quiet = (child) => h("p", { class: "quiet" }, child);
+const quiet = (child = "") => h("p", { class: "quiet" }, child);
 
-/** Return an address that may become a link, else "". */
+/** What may become a link, else "". */
 const address = (value = "", schemes = WEB) => {
   try {
     const url = new URL(text(value));
@@ -245,11 +248,10 @@ const address = (value = "", schemes = WEB) => {
     return "";
   }
 };
-/** Return an address within the service. */
 const here = (path = "", base = "") => address(/^\/(?!\/)/.test(text(path)) ? base + path : path);
-/** Out of a frame a link opens a tab: few sites let themselves be framed. */
+/** Few sites let themselves be framed. */
 const link = (href = "", words = "") =>
-  href && h("a", { part: "link", href, dir: "auto", rel: "noopener noreferrer external", target: top === window ? "" : "_blank" }, words);
+  href && h("a", { part: "link", href, dir: "auto", rel: "noreferrer", target: top === window ? "" : "_blank" }, words);
 
 export class CitewellSearch extends HTMLElement {
   static observedAttributes = [...OPTIONS, ...LOOKS];
@@ -258,10 +260,10 @@ export class CitewellSearch extends HTMLElement {
 
   #own = json();
   /** @type {unknown} */ #filters;
-  /** Ends the listeners outside of the box. */ #life = new AbortController();
-  /** @type {AbortController | undefined} the request that runs */ #running;
+  #life = new AbortController();
+  /** @type {AbortController | undefined} */ #running;
   #done = Promise.resolve();
-  /** What is shown: nothing, `isBusy`, an `answer`, or a `failure`. */ #view = json();
+  /** `isBusy`, `answer`, `failure` or nothing. */ #view = json();
   #asked = "";
   #escapes = 0;
   #isDrawing = false;
@@ -271,24 +273,16 @@ export class CitewellSearch extends HTMLElement {
   #label = h("label", { part: "label", for: "q" });
   #field = h("textarea", {
     part: "input", id: "q", rows: 1, dir: "auto", autocomplete: "off", enterkeyhint: "search",
-    spellcheck: "false", // some browsers send what they check to their maker
-    keydown: (event = new KeyboardEvent("")) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      this.#submit();
-    },
+    spellcheck: "false", // some browsers send it to their maker
+    keydown: (event = json()) => event.key !== "Enter" || event.shiftKey || event.isComposing || this.#onSubmit(event),
   });
-  #go = h("button", { part: "submit", class: "go" });
-  #exit = h("button", { part: "exit", class: "exit", type: "button", click: () => this.#leave() });
+  #go = h("button", { part: "submit" });
+  #exit = h("button", { part: "exit", type: "button", click: () => this.#leave() });
   #form = h("form", {
-    part: "form", role: "search", novalidate: true,
-    submit: (event = new Event("")) => {
-      event.preventDefault();
-      this.#submit();
-    },
+    part: "form", role: "search", novalidate: true, submit: (event = json()) => this.#onSubmit(event),
   }, this.#label, h("slot", { name: "hint" }), h("div", { class: "ask" }, this.#field, this.#go));
   #notices = h("div");
-  // There before it is filled: only then do screen readers announce it.
+  // Announced because it is there before it is filled.
   #status = h("div", { part: "status", role: "status" });
   #results = h("div", { part: "results" });
   #live = h("div", { class: "live", role: "status" });
@@ -297,8 +291,7 @@ export class CitewellSearch extends HTMLElement {
 
   constructor() {
     super();
-    if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(CSS);
-    const root = this.attachShadow({ mode: "open", delegatesFocus: true });
+    const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
     root.append(this.#box);
   }
@@ -314,7 +307,7 @@ export class CitewellSearch extends HTMLElement {
       delete self[name];
       self[name] = value;
     }
-    // The back/forward cache keeps no running request.
+    // For the back/forward cache.
     addEventListener("pagehide", () => this.#stop(), { signal });
     addEventListener("keydown", (event) => this.#onKey(event), { signal });
     // Typed before this module came.
@@ -340,13 +333,13 @@ export class CitewellSearch extends HTMLElement {
 
   /** As in the API, or the attribute's text. @type {unknown} */
   get filters() {
-    return this.#filters ?? this.getAttribute("filters");
+    return this.#filters ?? this.#a("filters");
   }
   set filters(value) {
     this.#filters = value;
     this.#redraw(true);
   }
-  /** Wording of this box alone, all or in part. */
+  /** This box's own wording, all or in part. */
   get strings() {
     return this.#own;
   }
@@ -355,10 +348,14 @@ export class CitewellSearch extends HTMLElement {
     this.#redraw();
   }
 
-  /** Ask; resolves when the answer or error is shown, or is no longer wanted. */
+  /** Resolves when answer or error is shown, or no longer wanted. */
   ask(question = "") {
     this.#field.value = question;
     return this.#submit();
+  }
+
+  focus() {
+    this.#field.focus();
   }
 
   /** Forget question and answer. */
@@ -368,12 +365,13 @@ export class CitewellSearch extends HTMLElement {
     this.#show({});
   }
 
+  #a = (name = "") => text(this.getAttribute(name));
+
   get #language() {
-    const named = this.lang || this.closest("[lang]")?.getAttribute("lang") || document.documentElement.lang;
+    const named = this.closest("[lang]")?.getAttribute("lang") || document.documentElement.lang;
     return [named, named.split("-")[0]].find((name) => Object.hasOwn(STRINGS, name)) || "en";
   }
 
-  /** Return the wording of `key`, within a group if one is named. */
   #t = (key = "", group = "") => {
     for (const words of [this.#own, STRINGS[this.#language], STRINGS.en]) {
       const found = (group ? json(words[group]) : words)[key];
@@ -382,7 +380,7 @@ export class CitewellSearch extends HTMLElement {
     return key;
   };
 
-  /** Draw once, however many attributes changed; with other options ask a running question anew. */
+  /** Draw once for many attributes; other options ask a running question anew. */
   #redraw(isOption = false) {
     if (isOption && this.#running) {
       this.#stop();
@@ -394,12 +392,12 @@ export class CitewellSearch extends HTMLElement {
       this.#isDrawing = false;
       if (!this.isConnected) return;
       const t = this.#t;
-      const theme = text(this.getAttribute("theme"));
+      const theme = this.#a("theme");
       this.#box.className = `box ${/^(light|dark)$/.test(theme) ? theme : "auto"}`;
       this.#box.lang = this.#language;
-      this.#label.textContent = this.getAttribute("label") || t("label");
+      this.#label.textContent = this.#a("label") || t("label");
       this.#form.setAttribute("aria-label", this.#label.textContent);
-      this.#field.placeholder = text(this.getAttribute("placeholder"));
+      this.#field.placeholder = this.#a("placeholder");
       this.#go.textContent = t("submit");
       this.#exit.textContent = t("exit");
       this.#exit.hidden = !this.hasAttribute("quick-exit");
@@ -411,9 +409,9 @@ export class CitewellSearch extends HTMLElement {
     });
   }
 
-  /** Return what to send where, or the failure to set it up. @returns {Json} */
+  /** What to send where, or a failure. @returns {Json} */
   #call(question = "") {
-    const written = text(this.getAttribute("endpoint")).trim();
+    const written = this.#a("endpoint").trim();
     const fault = (code = "") => ({ failure: { code, isSetup: true } });
     /** @type {Json} */ const body = { question };
     let url;
@@ -424,9 +422,8 @@ export class CitewellSearch extends HTMLElement {
     } catch {
       return fault("endpoint");
     }
-    const isLoopback = /^(localhost|127\..*|\[::1\])$/.test(url.hostname);
-    if (location.protocol === "https:" && url.protocol === "http:" && !isLoopback) return fault("mixed");
-    const n = Math.trunc(Number(this.getAttribute("top-k")));
+    if (location.protocol === "https:" && url.protocol === "http:") return fault("mixed");
+    const n = Math.trunc(+this.#a("top-k"));
     if (n > 0) body.top_k = n;
     try {
       const filters = parseFilters(this.filters);
@@ -435,6 +432,11 @@ export class CitewellSearch extends HTMLElement {
       return fault("filters");
     }
     return { body, origin: url.origin, base: url.origin + url.pathname.replace(/\/+$/, "") };
+  }
+
+  #onSubmit(event = json()) {
+    event.preventDefault();
+    this.#submit();
   }
 
   #submit(question = text(this.#field.value).trim()) {
@@ -454,11 +456,10 @@ export class CitewellSearch extends HTMLElement {
 
   async #run({ base = "", origin = "", body = json() }) {
     const running = (this.#running = new AbortController());
-    const late = setTimeout(() => running.abort(), (Number(this.getAttribute("timeout")) || 20) * 1000);
+    const late = setTimeout(() => running.abort(), (+this.#a("timeout") || 20) * 1000);
     const slow = setTimeout(() => this.#show({ isBusy: true }), 300);
-    this.#out.setAttribute("aria-busy", true);
     let isBlocked = false;
-    const onViolation = (event = new SecurityPolicyViolationEvent("")) => {
+    const onViolation = (event = json()) => {
       if (event.disposition === "enforce" && event.blockedURI.startsWith(origin)) isBlocked = true;
     };
     document.addEventListener("securitypolicyviolation", onViolation);
@@ -469,11 +470,14 @@ export class CitewellSearch extends HTMLElement {
     try {
       const headers = { "content-type": "application/json" };
       const response = await fetch(`${base}/v1/ask`, { ...alike, method: "POST", headers, body: JSON.stringify(body), redirect: "error" });
-      answer = await readJson(response);
+      const words = await response.text();
+      try {
+        answer = json(JSON.parse(words));
+      } catch {}
       if (!response.ok) failure = failureOf(response, answer, origin);
       else if (typeof answer.answered !== "boolean") failure = { code: "wrong", x: origin };
     } catch {
-      // Browsers do not say why. Is anything there? Asked without the question.
+      // Browsers do not say why: is anything there? (No question is sent.)
       const isThere = !running.signal.aborted && await fetch(`${base}/v1/health/live`, { ...alike, mode: "no-cors" }).then(() => true, () => false);
       const code = running.signal.aborted ? "timeout" : isBlocked ? "csp" : !navigator.onLine ? "offline" : isThere ? "cors" : "unreachable";
       failure = { code, x: isBlocked ? origin : location.origin };
@@ -497,13 +501,13 @@ export class CitewellSearch extends HTMLElement {
     this.#tell("error", { code, status, requestId });
   }
 
-  /** Tell the page, but not what was asked unless it says so. */
+  /** What was asked stays here unless the page wants it. */
   #tell(name = "", detail = {}, more = {}) {
     if (this.hasAttribute("expose-question")) detail = { ...detail, ...more, question: this.#asked };
     this.dispatchEvent(new CustomEvent(`citewell:${name}`, { bubbles: true, composed: true, detail }));
   }
 
-  /** End what runs; the question stays in its field. */
+  /** The question stays in its field. */
   #stop() {
     clearInterval(this.#clock);
     if (!this.#running) return;
@@ -512,15 +516,15 @@ export class CitewellSearch extends HTMLElement {
     this.#show({});
   }
 
-  #onKey(event = new KeyboardEvent("")) {
+  #onKey(event = json()) {
     if (event.key !== "Escape" || !this.hasAttribute("quick-exit")) this.#escapes = 0;
     else if (!event.repeat && ++this.#escapes > 2) this.#leave();
     else if (!event.repeat) this.#say(fill(this.#t("exitMore"), `${3 - this.#escapes}×`));
   }
 
-  /** Blank the page, then put a harmless one in its place in the history. */
+  /** Blank the page, then replace it in the history. */
   #leave() {
-    const to = address(text(this.getAttribute("quick-exit"))) || NEUTRAL;
+    const to = address(this.#a("quick-exit")) || NEUTRAL;
     this.clear();
     document.title = "\u200b";
     document.documentElement.replaceChildren();
@@ -531,7 +535,6 @@ export class CitewellSearch extends HTMLElement {
     }
   }
 
-  /** Announce what passes. */
   #say(words = "") {
     this.#live.textContent = words;
     clearTimeout(this.#hush);
@@ -548,7 +551,7 @@ export class CitewellSearch extends HTMLElement {
     const root = json(this.shadowRoot);
     const focused = root.activeElement;
     const { activeElement, body } = document;
-    // Who has gone elsewhere is told of a notice, not pulled to it.
+    // Who has gone elsewhere is told, not pulled back.
     const isElsewhere = activeElement && activeElement !== body && !focused;
     const wasInside = focused !== this.#out && this.#out.contains(focused);
     clearInterval(this.#clock);
@@ -567,18 +570,18 @@ export class CitewellSearch extends HTMLElement {
   }
 
   #heading(deeper = 0, words = "", attributes = {}) {
-    const level = Math.min(5, Math.max(1, Math.trunc(Number(this.getAttribute("heading-level"))) || 2));
-    return h(`h${level + deeper}`, { class: deeper ? "" : "top", dir: "auto", ...attributes }, words);
+    const level = this.#a("heading-level");
+    return h(`h${(/^[1-5]$/.test(level) ? +level : 2) + deeper}`, { class: deeper ? "" : "top", dir: "auto", ...attributes }, words);
   }
 
   #notice(notice = json(), role = "") {
     const title = text(notice.title);
-    return h("section", { part: "notice", class: "crisis", role, tabindex: -1, "aria-label": title, lang: notice.language },
+    return h("section", { part: "notice", role, tabindex: -1, "aria-label": title, lang: notice.language },
       this.#heading(0, title),
       h("p", { dir: "auto" }, notice.text),
       h("ul", { class: "calls", role: "list" }, ...list(notice.links).map((to) => {
         const href = address(to.href, /^(https?|tel|sms):$/);
-        return h("li", null, href ? h("a", { class: "call", part: "call", href, dir: "auto", rel: "noreferrer" }, to.label) : to.label);
+        return h("li", null, href ? h("a", { part: "call", href, dir: "auto", rel: "noreferrer" }, to.label) : to.label);
       })));
   }
 
@@ -587,7 +590,7 @@ export class CitewellSearch extends HTMLElement {
     const [title, why] = t(failure.code, "errors");
     const words = h("p");
     const again = h("button", { type: "button", click: () => this.#submit() }, t("retry"));
-    this.#status.append(h("div", { part: "error", class: "fail" }, this.#heading(0, title), words,
+    this.#status.append(h("div", { part: "error" }, this.#heading(0, title), words,
       failure.detail && h("p", { dir: "auto" }, failure.detail),
       failure.id && quiet(fill(t("reference"), failure.id))));
     const seconds = () => Math.ceil((failure.wait - Date.now()) / 1000);
@@ -607,7 +610,7 @@ export class CitewellSearch extends HTMLElement {
       this.#clock = setInterval(tick, 1000);
     } else {
       words.textContent = failure.wait ? t("ready") : fill(why, failure.x);
-      if (/^(offline|unreachable|timeout|server|limited)$/.test(failure.code)) this.#results.append(again);
+      if (/^(off|unr|tim|ser|lim)/.test(failure.code)) this.#results.append(again);
     }
     this.#results.append(h("slot", { name: "help" }));
   }
@@ -618,19 +621,19 @@ export class CitewellSearch extends HTMLElement {
     const nearest = list(answer.nearest);
     const n = passages.length;
     const reason = /^(off_topic|filters_match_nothing|no_index)$/.test(answer.reason) ? answer.reason : "not_answered";
-    const items = (found = [json()]) => found.map((passage) => this.#passage(passage, base));
+    const items = (found = [json()]) => found.map((passage) => this.#passage(passage, base, found === passages));
     this.#status.append(
       this.#heading(0, n > 1 ? fill(t("many"), `${n}`) : t(n ? "one" : reason)),
       quiet(t(n ? "marked" : reason === "no_index" ? "notReady" : "advice")),
       ...list(answer.matched).map((name) => quiet(fill(t("understood"), text(name)))));
     this.#results.append(n ? h("ol", { part: "passages", role: "list" }, ...items(passages)) : h("slot", { name: "help" }));
     if (nearest.length) {
-      this.#results.append(h("section", { part: "nearest", class: "nearest", "aria-label": t("nearest") },
+      this.#results.append(h("section", { part: "nearest", "aria-label": t("nearest") },
         this.#heading(0, t("nearest")), h("p", null, t("nearestWhy")), h("ul", { role: "list" }, ...items(nearest))));
     }
   }
 
-  #passage(passage = json(), base = "") {
+  #passage(passage = json(), base = "", isAnswer = true) {
     const t = this.#t;
     const source = json(passage.document);
     const citation = json(passage.citation);
@@ -643,16 +646,16 @@ export class CitewellSearch extends HTMLElement {
     const also = list(passage.also_in).map((other) => link(here(`/c/${encodeURIComponent(text(other.passage_id))}`, base), other.title));
     const segments = Array.isArray(passage.segments) ? list(passage.segments) : [{ text: passage.text }];
     const quote = h("blockquote", { part: "quote", dir: "auto", lang },
-      ...segments.map((cut) => (cut.evidence ? h("mark", { part: "evidence" }, cut.text) : cut.text)));
+      ...segments.map((cut) => (cut.evidence && isAnswer ? h("mark", { part: "evidence" }, cut.text) : cut.text)));
     const copy = h("button", {
       part: "copy", type: "button",
       click: () => this.#copy(copy, `“${quote.textContent}”\n\n${text(citation.text)}\n${permalink}`),
     }, t("copy"));
-    return h("li", { part: "passage", class: "card" },
+    return h("li", { part: "passage" },
       this.#heading(1, title, { part: "title", lang }),
       path && quiet(h("bdi", null, path)),
       pages && quiet(fill(t("pages"), pages)),
-      note && h("p", { part: "note", class: "note" }, h("strong", null, t("note")), " ", h("bdi", null, note)),
+      note && h("p", { part: "note" }, h("strong", null, t("note")), " ", h("bdi", null, note)),
       quote,
       this.#source(source),
       h("p", { class: "paper" }, citation.text, " ", permalink),
@@ -664,7 +667,7 @@ export class CitewellSearch extends HTMLElement {
     const t = this.#t;
     const day = new Intl.DateTimeFormat(this.#language, { dateStyle: "long", timeZone: "UTC" });
     const rows = ["publisher", "authors", "kind", "published", "reviewed", "funding", "disclosure"].map((name) => {
-      let value = name === "authors" ? list(source.authors).map(text).join(", ") : text(source[name]);
+      let value = name === "authors" ? list(source.authors).filter((who) => who !== source.publisher).join(", ") : text(source[name]);
       if (name === "kind") value = source.source_type ? t(text(source.source_type), "kinds") : "";
       const date = name.endsWith("ed") ? Date.parse(value) : NaN;
       return value && h("div", null, h("dt", null, t(name)), h("dd", null, date ? h("time", { datetime: value }, day.format(date)) : h("bdi", null, value)));
@@ -672,14 +675,14 @@ export class CitewellSearch extends HTMLElement {
     const flags = list(source.flags).map((flag) => h("li", null, t(text(flag), "flags")));
     return h("div", { part: "source" },
       h("dl", null, ...rows),
-      flags.length && h("ul", { part: "flags", class: "flags", role: "list", "aria-label": t("beware") }, ...flags));
+      flags.length && h("ul", { part: "flags", role: "list", "aria-label": t("beware") }, ...flags));
   }
 
   async #copy(button = h("button"), words = "") {
     try {
       await navigator.clipboard.writeText(words);
     } catch {
-      // No clipboard on http pages and in most frames: the old way, else by hand.
+      // No clipboard on http pages and in most frames.
       const by = h("textarea", { readonly: true, rows: 4, "aria-label": this.#t("copyByHand") });
       by.value = words;
       button.after(by);
@@ -694,7 +697,6 @@ export class CitewellSearch extends HTMLElement {
   }
 }
 
-/** Attributes as properties. */
 const PROPERTIES = new Map([...OPTIONS, ...LOOKS, "expose-question"].map((name) => [name.replace(/-./g, (part) => part[1].toUpperCase()), name]));
 for (const [property, name] of PROPERTIES) {
   if (property in CitewellSearch.prototype) continue;
@@ -722,19 +724,6 @@ function parseFilters(value) {
   return filters;
 }
 
-/** Read at most 5 MB; {} where it is no JSON. */
-async function readJson(response = new Response()) {
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  let words = "";
-  for (let part; reader && words.length < 5e6 && !(part = await reader.read()).done; ) words += part.value;
-  reader?.cancel();
-  try {
-    return json(JSON.parse(words));
-  } catch {
-    return {};
-  }
-}
-
 function failureOf(response = new Response(), problem = json(), x = "") {
   const { status, headers } = response;
   const id = text(problem.request_id) || headers.get("x-request-id");
@@ -746,11 +735,8 @@ function failureOf(response = new Response(), problem = json(), x = "") {
     id: [problem.code, id].filter(Boolean).join(" · "),
     notices: problem.notices,
     detail: code === "refused" && [problem.detail, problem.fix].map(text).join(" "),
-    wait: code === "limited" && Date.now() + Math.min(3600, Math.max(1, seconds)) * 1000,
+    wait: code === "limited" && Date.now() + Math.min(3600, seconds) * 1000,
   };
 }
 
-// Without constructed style sheets (before 2023) the form inside stays.
-if ("adoptedStyleSheets" in Document.prototype && !customElements.get("citewell-search")) {
-  customElements.define("citewell-search", CitewellSearch);
-}
+customElements.get("citewell-search") ?? customElements.define("citewell-search", CitewellSearch);
