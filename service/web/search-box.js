@@ -477,8 +477,8 @@ export class CitewellSearch extends HTMLElement {
       if (!response.ok) failure = failureOf(response, answer, origin);
       else if (typeof answer.answered !== "boolean") failure = { code: "wrong", x: origin };
     } catch {
-      // Browsers do not say why: is anything there? (No question is sent.)
-      const isThere = !running.signal.aborted && await fetch(`${base}/v1/health/live`, { ...alike, mode: "no-cors" }).then(() => true, () => false);
+      // Browsers do not say why, and of a policy a little later. Is anything there? (No question is sent.)
+      const isThere = !running.signal.aborted && await fetch(`${base}/v1/health/live`, { ...alike, mode: "no-cors" }).then(() => true, () => new Promise((done) => setTimeout(done, 50)));
       const code = running.signal.aborted ? "timeout" : isBlocked ? "csp" : !navigator.onLine ? "offline" : isThere ? "cors" : "unreachable";
       failure = { code, x: isBlocked ? origin : location.origin };
     }
