@@ -136,7 +136,10 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("no chromium on PATH: what visitors see is not tested here (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_ARGS)
+        # Playwright turns the back/forward cache off, which visitors have.
+        browser = playwright.chromium.launch(
+            executable_path=path, args=_ARGS, ignore_default_args=["--disable-back-forward-cache"]
+        )
         yield browser
         browser.close()
 
