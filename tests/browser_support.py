@@ -1,7 +1,7 @@
 """
 A browser, a Citewell process and web sites of other origins, for tests of what visitors see. All on this machine.
 
-A test module takes these by importing the fixtures by name; one browser and one process serve a whole module.
+One process serves all tests. A browser serves one module: while Playwright runs, nothing else can run an event loop.
 """
 
 from __future__ import annotations
@@ -26,10 +26,17 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 CITEWELL = [sys.executable, "-c", "from service.cli import main; main()"]
 # Nothing that a browser does by itself goes out to the network.
-_ARGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync --font-render-hinting=none"
-).split()
+_ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--font-render-hinting=none",
+]
 CANARY = "canary7f3a"
 QUESTION = f"when does heroin withdrawal start {CANARY}"
 DANGER = "my friend took heroin and is not breathing and will not wake up"
@@ -157,7 +164,7 @@ def opened(browser: Browser, **options: Any) -> Iterator[Page]:
     assert thrown == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def host() -> Iterator[Site]:
     """Serve pages of another origin, which the API's allow-list names."""
     site = Site()
@@ -165,7 +172,7 @@ def host() -> Iterator[Site]:
     site.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stranger() -> Iterator[Site]:
     """Serve pages of an origin that the API's allow-list does not name; also plays servers that are not Citewell."""
     site = Site()
@@ -173,7 +180,7 @@ def stranger() -> Iterator[Site]:
     site.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def api(host: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Build an index of four documents with the default model and serve it; gives the process's origin."""
     folder = tmp_path_factory.mktemp("box")
@@ -227,7 +234,9 @@ def page_with(api: str, attributes: str = "", inside: str = "", head: str = "", 
 </main></body></html>"""
 
 
-def passage(number: int = 1, text: str = "Withdrawal starts within a day. It passes.", **document: Any) -> dict[str, Any]:
+def passage(
+    number: int = 1, text: str = "Withdrawal starts within a day. It passes.", **document: Any
+) -> dict[str, Any]:
     """Return a passage as the API sends it; the first sentence is the evidence."""
     first, _, rest = text.partition(" It")
     return {
@@ -237,7 +246,13 @@ def passage(number: int = 1, text: str = "Withdrawal starts within a day. It pas
         "segments": [{"text": first, "evidence": True}, *([{"text": f" It{rest}", "evidence": False}] if rest else [])],
         "heading_path": ["Onset"],
         "pages": None,
-        "document": {"title": f"Document {number}", "source_type": "charity", "language": "en", "flags": [], **document},
+        "document": {
+            "title": f"Document {number}",
+            "source_type": "charity",
+            "language": "en",
+            "flags": [],
+            **document,
+        },
         "citation": {
             "text": f"Document {number}. 2020.",
             "link": "https://example.org/a#:~:text=Withdrawal",
@@ -273,7 +288,9 @@ def plays_api(site: Site, answer: Answering | dict[str, Any], prefix: str = "") 
         if seen.method == "OPTIONS":
             return Reply(headers=allowed)
         found = answer(seen) if callable(answer) else answer
-        made = Reply(json.dumps(found), headers={"content-type": "application/json"}) if isinstance(found, dict) else found
+        made = (
+            Reply(json.dumps(found), headers={"content-type": "application/json"}) if isinstance(found, dict) else found
+        )
         return Reply(made.body, made.status, {**allowed, **made.headers})
 
     site.pages[f"{prefix}/v1/ask"] = ask

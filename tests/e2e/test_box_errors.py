@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
-
 from browser_support import (
     CANARY,
     QUESTION,
@@ -19,15 +17,13 @@ from browser_support import (
     Seen,
     Site,
     ask,
-    browser,  # noqa: F401  a fixture
-    host,  # noqa: F401  a fixture
     opened,
     page_with,
     passage,
     plays_api,
     reply,
-    stranger,  # noqa: F401  a fixture
 )
+from playwright.sync_api import Browser, Page, expect
 
 PROBLEM = {"type": "x", "title": "x", "request_id": "9f2c4e6a8b0d1f3e", "detail": "Details.", "fix": "A remedy."}
 NOTICE = {
@@ -48,13 +44,13 @@ def problem(status: int, code: str, **more: Any) -> Reply:
 
 
 @pytest.fixture
-def page(browser: Browser, host: Site, stranger: Site) -> Any:  # noqa: F811
+def page(browser: Browser, host: Site, stranger: Site) -> Any:
     """Open a page whose box asks a played server; every `citewell:` event is kept in `window.told`."""
     plays_api(stranger, reply())
     listen = (
         "window.told = [];"
         "for (const name of ['answer', 'error'])"
-        " document.addEventListener(`citewell:${name}`, (event) => window.told.push([name, event.detail, event.composed]));"
+        " document.addEventListener(`citewell:${name}`, (e) => window.told.push([name, e.detail, e.composed]));"
     )
     host.pages["/listen.js"] = Reply(listen, headers={"content-type": "text/javascript"})
     host.pages["/"] = Reply(page_with(stranger.origin, head='<script src="/listen.js"></script>'))
@@ -79,7 +75,7 @@ def has_no_axe_violation(page: Page) -> bool:
     return [(f["id"], f["nodes"][0]["html"]) for f in Axe().run(page).response["violations"]] == []
 
 
-def test_request_carries_no_cookie_and_no_referrer(page: Page, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_request_carries_no_cookie_and_no_referrer(page: Page, host: Site, stranger: Site) -> None:
     """This ensures that the server learns the question, the page's origin, and nothing else of page or visitor."""
     page.evaluate("document.cookie = 'a=1'")
     page.evaluate(
@@ -105,7 +101,7 @@ def test_request_carries_no_cookie_and_no_referrer(page: Page, host: Site, stran
         ("", None),
     ],
 )
-def test_filters_are_written_as_json_or_as_a_list(page: Page, stranger: Site, written: str, sent: object) -> None:  # noqa: F811
+def test_filters_are_written_as_json_or_as_a_list(page: Page, stranger: Site, written: str, sent: object) -> None:
     """This ensures that both ways of writing filters reach the API as it takes them."""
     box(page).evaluate("(b, written) => b.setAttribute('filters', written)", written)
 
@@ -130,7 +126,7 @@ def test_events_keep_the_question_unless_the_page_asks(page: Page) -> None:
     assert exposed["answer"]["passages"][0]["id"] == "p1"
 
 
-def test_blocked_by_the_pages_policy(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_blocked_by_the_pages_policy(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that under a policy without the endpoint the box names what the policy must allow."""
     plays_api(stranger, reply())
     policy = f"default-src 'none'; script-src {stranger.origin}; connect-src 'self'"
@@ -146,9 +142,10 @@ def test_blocked_by_the_pages_policy(browser: Browser, host: Site, stranger: Sit
         assert stranger.seen == []
 
 
-def test_blocked_script_leaves_the_form(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_blocked_script_leaves_the_form(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that where the script is blocked, or JavaScript is off, the form inside the element works."""
-    form = f'<form action="{stranger.origin}/" method="post"><label>Q <input name="question"></label><button>Go</button></form>'
+    fields = '<label>Q <input name="question"></label><button>Go</button>'
+    form = f'<form action="{stranger.origin}/" method="post">{fields}</form>'
     stranger.pages["/"] = Reply("<h1>Passages</h1>")
     policy = "default-src 'none'; script-src 'none'"
     host.pages["/form"] = Reply(page_with(stranger.origin, inside=form), headers={"content-security-policy": policy})
@@ -162,7 +159,7 @@ def test_blocked_script_leaves_the_form(browser: Browser, host: Site, stranger: 
         assert CANARY not in page.url
 
 
-def test_form_is_replaced_and_what_was_typed_is_kept(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_form_is_replaced_and_what_was_typed_is_kept(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that a visitor who typed before the script came loses nothing and sees one field."""
     plays_api(stranger, reply())
     html = page_with(stranger.origin, inside='<form><input name="question" value="typed early"></form>')
@@ -174,7 +171,7 @@ def test_form_is_replaced_and_what_was_typed_is_kept(browser: Browser, host: Sit
         expect(page.get_by_role("textbox")).to_have_value("typed early")
 
 
-def test_origin_that_is_not_allowed(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_origin_that_is_not_allowed(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that a site outside the allow-list reads which setting must list it."""
     plays_api(stranger, reply())
     stranger.pages["/v1/ask"] = Reply("no", 400)
@@ -205,7 +202,7 @@ def test_offline_and_unreachable_differ(page: Page) -> None:
     assert [detail["code"] for _, detail, _ in told(page)] == ["unreachable", "offline"]
 
 
-def test_countdown_after_too_many_questions(page: Page, stranger: Site) -> None:  # noqa: F811
+def test_countdown_after_too_many_questions(page: Page, stranger: Site) -> None:
     """This ensures that a limit is a countdown, that nothing is sent meanwhile, and that its notices stand first."""
     plays_api(stranger, lambda _: problem(429, "too_many_requests", wait=2, notices=[NOTICE]))
     ask(page, QUESTION)
@@ -242,7 +239,7 @@ def test_countdown_after_too_many_questions(page: Page, stranger: Site) -> None:
     ],
     ids=["crash", "proxy", "refused", "page", "list", "other field", "absent", "nothing", "redirect"],
 )
-def test_server_that_fails_or_is_none(page: Page, stranger: Site, sent: Reply, says: list[str]) -> None:  # noqa: F811
+def test_server_that_fails_or_is_none(page: Page, stranger: Site, sent: Reply, says: list[str]) -> None:
     """This ensures that every kind of failing or wrong server gives a sentence and, where there is one, an id."""
     plays_api(stranger, lambda _: sent)
 
@@ -290,18 +287,12 @@ def test_reply_that_never_ends(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "says"),
-    [
-        ("", "must be the address of a Citewell server"),
-        ("not a url", "must be the address of a Citewell server"),
-        ("javascript:alert(1)", "must be the address of a Citewell server"),
-        ("https://", "must be the address of a Citewell server"),
-        ("https://user:word@example.org", "must be the address of a Citewell server"),
-        ("data:application/json,{}", "must be the address of a Citewell server"),
-    ],
+    "endpoint",
+    ["", "not a url", "javascript:alert(1)", "https://", "https://user:word@example.org", "data:application/json,{}"],
 )
-def test_endpoint_that_is_none(page: Page, endpoint: str, says: str) -> None:
+def test_endpoint_that_is_none(page: Page, endpoint: str) -> None:
     """This ensures that a wrong address is said at once to whoever sets the page up, and nothing is sent."""
+    says = "must be the address of a Citewell server"
     box(page).evaluate("(b, endpoint) => { b.endpoint = endpoint }", endpoint)
 
     expect(error(page)).to_contain_text(says)
@@ -312,7 +303,7 @@ def test_endpoint_that_is_none(page: Page, endpoint: str, says: str) -> None:
     expect(error(page)).to_have_count(0)
 
 
-def test_plain_endpoint_on_a_secure_page(browser: Browser, stranger: Site) -> None:  # noqa: F811
+def test_plain_endpoint_on_a_secure_page(browser: Browser, stranger: Site) -> None:
     """This ensures that a page on https is told that it needs an endpoint on https."""
     plays_api(stranger, reply())
     script = stranger.pages["/search-box.js"]
@@ -320,10 +311,13 @@ def test_plain_endpoint_on_a_secure_page(browser: Browser, stranger: Site) -> No
     with opened(browser) as page:
         page.route(
             "https://clinic.test/**",
-            lambda route: route.fulfill(body=script.body, content_type="text/javascript")
-            if route.request.url.endswith(".js")
-            else route.fulfill(
-                body=page_with("").replace('endpoint=""', 'endpoint="http://library.test"'), content_type="text/html"
+            lambda route: (
+                route.fulfill(body=script.body, content_type="text/javascript")
+                if route.request.url.endswith(".js")
+                else route.fulfill(
+                    body=page_with("").replace('endpoint=""', 'endpoint="http://library.test"'),
+                    content_type="text/html",
+                )
             ),
         )
         page.goto("https://clinic.test/")
@@ -338,7 +332,7 @@ def test_filters_that_can_not_be_read(page: Page) -> None:
     expect(error(page)).to_contain_text("the attribute filters can’t be read")
 
 
-def test_later_question_wins(page: Page, stranger: Site) -> None:  # noqa: F811
+def test_later_question_wins(page: Page, stranger: Site) -> None:
     """This ensures that a stale answer is dropped, and that its request is cancelled, whatever arrives when."""
     gate = threading.Event()
 
@@ -360,7 +354,7 @@ def test_later_question_wins(page: Page, stranger: Site) -> None:  # noqa: F811
     assert [name for name, _, _ in told(page)] == ["answer"]
 
 
-def test_stop_and_clear_end_a_running_question(page: Page, stranger: Site) -> None:  # noqa: F811
+def test_stop_and_clear_end_a_running_question(page: Page, stranger: Site) -> None:
     """This ensures that a visitor can stop, keeps the question, and that `clear` forgets it."""
     gate = threading.Event()
     plays_api(stranger, lambda _: Reply(json.dumps(reply())) if gate.wait(5) else Reply())
@@ -379,8 +373,8 @@ def test_stop_and_clear_end_a_running_question(page: Page, stranger: Site) -> No
     assert told(page) == []
 
 
-def test_changed_option_asks_again_and_drops_the_old_answer(page: Page, stranger: Site) -> None:  # noqa: F811
-    """This ensures that an endpoint changed while a request runs gets the question, and the old one's answer no place."""
+def test_changed_option_asks_again_and_drops_the_old_answer(page: Page, stranger: Site) -> None:
+    """This ensures that an endpoint changed while a request runs gets the question, and the old answer no place."""
     gate = threading.Event()
 
     def slow(_: Seen) -> Reply:

@@ -6,28 +6,24 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
-
 from browser_support import (
     QUESTION,
     Reply,
     Site,
     ask,
-    browser,  # noqa: F401  a fixture
-    host,  # noqa: F401  a fixture
     opened,
     page_with,
     passage,
     plays_api,
     reply,
-    stranger,  # noqa: F401  a fixture
 )
+from playwright.sync_api import Browser, Page, expect
 
 # Whatever a theme, a reset or a page builder has ever done to elements that are not its own.
 HOSTILE = """
 * { all: unset !important }
 * { font: italic 900 60px/3 fantasy !important; letter-spacing: 1em !important; text-transform: uppercase !important;
-    color: yellow !important; direction: ltr; visibility: inherit; cursor: none !important; user-select: none !important;
+    color: yellow !important; direction: ltr; cursor: none !important; user-select: none !important;
     text-align: right !important; word-spacing: 2em; white-space: nowrap !important; quotes: none; text-indent: 3em;
     -webkit-text-fill-color: pink !important; text-shadow: 0 0 9px red !important; hyphens: auto; tab-size: 40;
     accent-color: red; caret-color: red; list-style: square !important; border-spacing: 9px; line-break: anywhere }
@@ -53,7 +49,7 @@ FULL = reply(
 )
 
 
-def show(browser: Browser, host: Site, site: Site, answer: dict[str, Any], **options: Any) -> Any:  # noqa: F811
+def show(browser: Browser, host: Site, site: Site, answer: dict[str, Any], **options: Any) -> Any:
     """Open a page on which the box has this answer; `html` changes the page, the rest are the browser's options."""
     plays_api(site, answer)
     attributes, head, inside = (options.pop(name, "") for name in ("attributes", "head", "inside"))
@@ -61,7 +57,7 @@ def show(browser: Browser, host: Site, site: Site, answer: dict[str, Any], **opt
     return opened(browser, **options)
 
 
-def asked(page: Page, host: Site) -> Any:  # noqa: F811
+def asked(page: Page, host: Site) -> Any:
     page.goto(host.origin)
     ask(page, QUESTION)
     expect(box(page).locator("[part=passage]").first).to_be_visible()
@@ -72,11 +68,13 @@ def box(page: Page) -> Any:
     return page.locator("citewell-search")
 
 
-def test_hostile_page_changes_no_pixel(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_hostile_page_changes_no_pixel(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that the box looks the same, pixel by pixel, on a page whose style sheet attacks everything."""
     pictures = []
     for style in (PLAIN, HOSTILE):
-        with show(browser, host, stranger, FULL, head=f"<style>{style} h1 {{ display: none !important }}</style>") as page:
+        with show(
+            browser, host, stranger, FULL, head=f"<style>{style} h1 {{ display: none !important }}</style>"
+        ) as page:
             found = asked(page, host)
             page.evaluate("document.activeElement.blur(); document.activeElement.shadowRoot?.activeElement?.blur()")
             pictures.append(found.screenshot(animations="disabled", caret="hide"))
@@ -84,17 +82,27 @@ def test_hostile_page_changes_no_pixel(browser: Browser, host: Site, stranger: S
     assert pictures[0] == pictures[1]
 
 
-def test_hostile_answer_is_only_text(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_hostile_answer_is_only_text(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that markup, scripts, bad links, direction overrides and endless words in an answer stay words."""
     evil = '<script>window.hit=1</script><img src=x onerror="window.hit=1">\u202egnp.exe\u2066'
     word = "w" * 20_480
     bad = {
-        **passage(1, f"{evil} {word}", publisher=evil, content_note=evil, funding=evil, language='en" onclick="x', flags=[evil]),
+        **passage(
+            1,
+            f"{evil} {word}",
+            publisher=evil,
+            content_note=evil,
+            funding=evil,
+            language='en" onclick="x',
+            flags=[evil],
+        ),
         "heading_path": [evil],
         "citation": {"text": evil, "link": "javascript:window.hit=1", "permalink": "javascript:window.hit=1"},
         "also_in": [{"document_id": evil, "title": evil, "passage_id": "../../x"}],
     }
-    links = [{"label": evil, "href": href} for href in ("javascript:window.hit=1", "data:text/html,x", " jAvA\nscript:x")]
+    links = [
+        {"label": evil, "href": href} for href in ("javascript:window.hit=1", "data:text/html,x", " jAvA\nscript:x")
+    ]
     answer = reply(passages=[bad], matched=[evil], notices=[{"title": evil, "text": evil, "links": links}])
     with show(browser, host, stranger, answer, viewport={"width": 320, "height": 700}) as page:
         found = asked(page, host)
@@ -111,8 +119,8 @@ def test_hostile_answer_is_only_text(browser: Browser, host: Site, stranger: Sit
         assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
-def test_answer_of_an_old_server_and_of_a_huge_one(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
-    """This ensures that missing fields leave gaps, not errors, and that 20 passages of 4,000 characters are all shown."""
+def test_answer_of_an_old_server_and_of_a_huge_one(browser: Browser, host: Site, stranger: Site) -> None:
+    """This ensures that missing fields leave gaps and no errors, and that 20 passages of 4,000 characters show."""
     long = "One two three four. It is so. " * 134
     with show(browser, host, stranger, reply(passages=[passage(n, long[:4_000]) for n in range(20)])) as page:
         found = asked(page, host)
@@ -127,7 +135,7 @@ def test_answer_of_an_old_server_and_of_a_huge_one(browser: Browser, host: Site,
         assert "undefined" not in found.evaluate("b => b.shadowRoot.querySelector('[part=box]').textContent")
 
 
-def test_two_boxes_keep_to_themselves(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_two_boxes_keep_to_themselves(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that two boxes on a page answer each for itself, and that axe finds nothing."""
     second = f'<citewell-search endpoint="{stranger.origin}" label="Ask about housing"></citewell-search>'
     plays_api(stranger, reply())
@@ -153,7 +161,7 @@ def listeners(page: Page) -> dict[str, int]:
     return counts
 
 
-def test_removed_and_moved_boxes_leave_nothing_behind(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_removed_and_moved_boxes_leave_nothing_behind(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that moving keeps answer and running request, and removing frees listeners, timers and memory."""
     with show(browser, host, stranger, reply(), attributes="quick-exit") as page:
         page.goto(host.origin)
@@ -184,11 +192,13 @@ def test_removed_and_moved_boxes_leave_nothing_behind(browser: Browser, host: Si
         assert page.evaluate("window.gone.deref() === undefined")
 
 
-def test_framework_render_again_changes_nothing(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_framework_render_again_changes_nothing(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that a framework that sets everything anew at every render disturbs neither answer nor focus."""
     with show(browser, host, stranger, reply(), attributes='top-k="3" lang="en"') as page:
         found = asked(page, host)
-        page.evaluate("window.first = document.querySelector('citewell-search').shadowRoot.querySelector('[part=passage]')")
+        page.evaluate(
+            "window.first = document.querySelector('citewell-search').shadowRoot.querySelector('[part=passage]')"
+        )
         n_seen = len(stranger.seen)
 
         page.evaluate(
@@ -201,7 +211,7 @@ def test_framework_render_again_changes_nothing(browser: Browser, host: Site, st
         assert len(stranger.seen) == n_seen
 
 
-def test_properties_set_before_the_script_count(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_properties_set_before_the_script_count(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that properties which a framework set before the element was defined are taken over."""
     early = (
         "const b = document.querySelector('citewell-search'); b.topK = 4; b.quickExit = true;"
@@ -218,7 +228,7 @@ def test_properties_set_before_the_script_count(browser: Browser, host: Site, st
         assert stranger.seen[-1].body.decode().endswith('"top_k":4,"filters":{"tags":["a"]}}')
 
 
-def test_back_forward_cache_keeps_the_answer(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_back_forward_cache_keeps_the_answer(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that a visitor who read a source and comes back finds the answer, and the box alive."""
     host.pages["/other"] = Reply("<title>other</title>")
     with show(browser, host, stranger, reply()) as page:
@@ -239,9 +249,9 @@ def test_back_forward_cache_keeps_the_answer(browser: Browser, host: Site, stran
     "width_height_scale", [(320, 640, 1), (320, 256, 4), (3840, 2160, 1)], ids=["320 px", "400 % zoom", "4K"]
 )
 def test_every_size_fits(
-    browser: Browser,  # noqa: F811
-    host: Site,  # noqa: F811
-    stranger: Site,  # noqa: F811
+    browser: Browser,
+    host: Site,
+    stranger: Site,
     width_height_scale: tuple[int, int, int],
 ) -> None:
     """This ensures that from 320 px (also as 1280 px at 400 %) to 4K nothing is cut off or scrolls sideways."""
@@ -272,7 +282,7 @@ def test_every_size_fits(
         assert measure <= 16 * 46
 
 
-def test_right_to_left(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_right_to_left(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that in a right-to-left page everything is mirrored and an English quotation stays left-to-right."""
     with show(browser, host, stranger, FULL, attributes='dir="rtl"') as page:
         found = asked(page, host)
@@ -285,7 +295,7 @@ def test_right_to_left(browser: Browser, host: Site, stranger: Site) -> None:  #
         assert quote == "ltr"
 
 
-def test_forced_colours_motion_and_paper(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_forced_colours_motion_and_paper(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that forced colours keep marks and frames, that nothing moves, and that paper is black on white."""
     with show(browser, host, stranger, FULL, forced_colors="active", color_scheme="dark") as page:
         found = asked(page, host)
@@ -297,7 +307,9 @@ def test_forced_colours_motion_and_paper(browser: Browser, host: Site, stranger:
         found = asked(page, host)
         moving = found.evaluate("b => b.shadowRoot.getAnimations().length")
         page.emulate_media(media="print")
-        ink = found.locator("[part=box]").evaluate("b => [getComputedStyle(b).color, getComputedStyle(b).backgroundColor]")
+        ink = found.locator("[part=box]").evaluate(
+            "b => [getComputedStyle(b).color, getComputedStyle(b).backgroundColor]"
+        )
 
         assert moving == 0
         assert ink == ["rgb(28, 36, 39)", "rgb(253, 253, 251)"]
@@ -305,7 +317,7 @@ def test_forced_colours_motion_and_paper(browser: Browser, host: Site, stranger:
         expect(found.get_by_text("/c/p1")).to_be_visible()
 
 
-def test_theme_variables_parts_and_slots(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_theme_variables_parts_and_slots(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that a page can choose the theme, colours, parts and its own words around the box."""
     head = "<style>citewell-search { --citewell-accent: rgb(90, 0, 90) } ::part(quote) { font-style: italic }</style>"
     inside = '<p slot="heading">Ours</p><p slot="help">Call us</p><p slot="hint">Hint</p><p slot="footer">Foot</p>'
@@ -326,7 +338,7 @@ def test_theme_variables_parts_and_slots(browser: Browser, host: Site, stranger:
         expect(page.get_by_text("Call us")).to_be_visible()
 
 
-def test_words_by_language_and_by_the_page(browser: Browser, host: Site, stranger: Site) -> None:  # noqa: F811
+def test_words_by_language_and_by_the_page(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures Spanish from the page's or the box's language, English otherwise, and a page's own wording."""
     with show(browser, host, stranger, FULL) as page:
         found = asked(page, host)
@@ -343,7 +355,7 @@ def test_words_by_language_and_by_the_page(browser: Browser, host: Site, strange
 
 
 @pytest.mark.parametrize("way", ["button", "Escape", "frame"])
-def test_quick_exit_leaves_no_way_back(browser: Browser, host: Site, stranger: Site, way: str) -> None:  # noqa: F811
+def test_quick_exit_leaves_no_way_back(browser: Browser, host: Site, stranger: Site, way: str) -> None:
     """This ensures that leaving blanks the page, goes to a harmless one, and that Back does not return."""
     plays_api(stranger, reply())
     embedded = page_with(stranger.origin, 'quick-exit="https://neutral.test/"')

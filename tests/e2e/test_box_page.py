@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import urllib.request
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
-
 from browser_support import (
     CANARY,
     DANGER,
@@ -17,24 +16,19 @@ from browser_support import (
     QUESTION,
     Reply,
     Site,
-    api,  # noqa: F401  a fixture
     ask,
-    browser,  # noqa: F401  a fixture
-    host,  # noqa: F401  a fixture
     opened,
     page_with,
-    stranger,  # noqa: F401  a fixture
 )
+from playwright.sync_api import Browser, Page, expect
 
 STRICT = "default-src 'none'; script-src {api}/; connect-src {api}/; base-uri 'none'; form-action 'none'"
 
 
 @pytest.fixture
-def page(browser: Browser, host: Site, api: str) -> Any:  # noqa: F811
+def page(browser: Browser, host: Site, api: str) -> Any:
     """Open a page that embeds the box, under the strictest policy that lets it work."""
-    host.pages["/"] = Reply(
-        page_with(api, "quick-exit"), headers={"content-security-policy": STRICT.format(api=api)}
-    )
+    host.pages["/"] = Reply(page_with(api, "quick-exit"), headers={"content-security-policy": STRICT.format(api=api)})
     with opened(browser) as page:
         page.goto(host.origin)
         yield page
@@ -44,7 +38,7 @@ def box(page: Page) -> Any:
     return page.locator("citewell-search")
 
 
-def test_box_answers_on_another_origin_under_a_strict_policy(page: Page, host: Site, api: str) -> None:  # noqa: F811
+def test_box_answers_on_another_origin_under_a_strict_policy(page: Page, host: Site, api: str) -> None:
     """This ensures that the box works, styled, where a page allows the script and the connection and nothing else."""
     ask(page, QUESTION)
 
@@ -56,14 +50,16 @@ def test_box_answers_on_another_origin_under_a_strict_policy(page: Page, host: S
     expect(first.locator("dl")).to_contain_text("Example Health Service")
     expect(first.locator("dl")).to_contain_text("May 17, 2019")
     expect(first.get_by_role("list", name="Keep in mind")).to_contain_text("Its review is overdue")
-    assert first.get_by_role("link", name="Open in the source").get_attribute("href").startswith(
-        "https://example.org/onset#"
+    assert (
+        first.get_by_role("link", name="Open in the source")
+        .get_attribute("href")
+        .startswith("https://example.org/onset#")
     )
     assert first.get_by_role("link", name="Read it in the document").get_attribute("href").startswith(f"{api}/c/")
     assert first.evaluate("e => getComputedStyle(e).borderTopWidth") == "1px"
 
 
-def test_quotation_is_the_served_text(page: Page, api: str) -> None:  # noqa: F811
+def test_quotation_is_the_served_text(page: Page, api: str) -> None:
     """This ensures that what a visitor reads in the quotation is, character for character, the passage of the API."""
     request = urllib.request.Request(
         f"{api}/v1/ask", json.dumps({"question": QUESTION}).encode(), {"content-type": "application/json"}
@@ -78,13 +74,13 @@ def test_quotation_is_the_served_text(page: Page, api: str) -> None:  # noqa: F8
     assert shown == [passage["text"] for passage in sent["passages"]]
 
 
-def test_nothing_leaves_but_the_question_to_its_endpoint(browser: Browser, host: Site, api: str) -> None:  # noqa: F811
-    """This ensures zero foreign requests, cookies, storage writes and console messages, and no question in an address."""
+def test_nothing_leaves_but_the_question_to_its_endpoint(browser: Browser, host: Site, api: str) -> None:
+    """This ensures zero foreign requests, cookies, storage writes, console messages, and no question in an address."""
     host.pages["/quiet"] = Reply(page_with(api))
     with opened(browser) as page:
         requests: list[Any] = []
         console: list[str] = []
-        page.on("request", lambda request: requests.append(request))
+        page.on("request", lambda request: requests.extend([request]))
         page.on("console", lambda message: console.append(message.text))
         page.goto(f"{host.origin}/quiet")
         before = page.evaluate("history.length")
@@ -117,7 +113,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_any_state(browser: Browser, host: Site, api: str, scheme: str) -> None:  # noqa: F811
+def test_axe_finds_nothing_in_any_state(browser: Browser, host: Site, api: str, scheme: str) -> None:
     """This ensures zero accessibility violations, contrast included, in every state of a light and of a dark box."""
     host.pages["/axe"] = Reply(page_with(api, "quick-exit"))
     with opened(browser, color_scheme=scheme) as page:
@@ -250,20 +246,21 @@ def test_notice_takes_the_keyboard_and_stands_first(page: Page) -> None:
     assert tops == sorted(tops)
 
 
-def test_notice_does_not_pull_back_who_has_left_the_box(browser: Browser, host: Site, api: str) -> None:  # noqa: F811
+def test_notice_does_not_pull_back_who_has_left_the_box(browser: Browser, host: Site, api: str) -> None:
     """This ensures that a visitor who writes elsewhere meanwhile is told of the notice and keeps the keyboard."""
     host.pages["/elsewhere"] = Reply(page_with(api).replace("</main>", '<input id="other" aria-label="Other"></main>'))
     with opened(browser) as page:
         page.goto(f"{host.origin}/elsewhere")
         page.evaluate(
-            "q => { document.querySelector('citewell-search').ask(q); document.getElementById('other').focus() }", DANGER
+            "q => { document.querySelector('citewell-search').ask(q); document.getElementById('other').focus() }",
+            DANGER,
         )
 
         expect(box(page).get_by_role("alert")).to_contain_text("This may be an overdose")
         expect(page.locator("#other")).to_be_focused()
 
 
-def test_copy_takes_words_reference_and_address(browser: Browser, host: Site, api: str) -> None:  # noqa: F811
+def test_copy_takes_words_reference_and_address(browser: Browser, host: Site, api: str) -> None:
     """This ensures that what is copied is the quotation, its reference and its permalink."""
     host.pages["/copy"] = Reply(page_with(api))
     with opened(browser, permissions=["clipboard-read", "clipboard-write"]) as page:
@@ -280,7 +277,7 @@ def test_copy_takes_words_reference_and_address(browser: Browser, host: Site, ap
         assert copied.endswith(first.get_by_role("link", name="Read it").get_attribute("href"))
 
 
-def test_copy_without_a_clipboard_gives_the_text_to_copy(browser: Browser, host: Site, api: str) -> None:  # noqa: F811
+def test_copy_without_a_clipboard_gives_the_text_to_copy(browser: Browser, host: Site, api: str) -> None:
     """This ensures that where browsers refuse both ways of copying, the selected text is there to be copied by hand."""
     host.pages["/byhand"] = Reply(page_with(api))
     with opened(browser) as page:
@@ -317,5 +314,5 @@ def test_time_from_answer_to_paint(page: Page, record_property: pytest.RecordPro
     )
 
     record_property("answer_to_paint_ms", round(took, 1))
-    print(f"answer to paint: {took:.1f} ms")
+    sys.stdout.write(f"answer to paint: {took:.1f} ms\n")
     assert took < 100
