@@ -641,6 +641,7 @@ export class CitewellSearch extends HTMLElement {
     const lang = source.language;
     const path = list(passage.heading_path).map(text).filter((name) => name !== title).join(" › ");
     const pages = [...new Set(list(passage.pages))].join("–");
+    const place = [path, pages && fill(t("pages"), pages)].filter(text).join(" · ");
     const permalink = here(citation.permalink, base);
     const note = text(source.content_note);
     const also = list(passage.also_in).map((other) => link(here(`/c/${encodeURIComponent(text(other.passage_id))}`, base), other.title));
@@ -653,8 +654,7 @@ export class CitewellSearch extends HTMLElement {
     }, t("copy"));
     return h("li", { part: "passage" },
       this.#heading(1, title, { part: "title", lang }),
-      path && quiet(h("bdi", null, path)),
-      pages && quiet(fill(t("pages"), pages)),
+      place && quiet(h("bdi", null, place)),
       note && h("p", { part: "note" }, h("strong", null, t("note")), " ", h("bdi", null, note)),
       quote,
       this.#source(source),

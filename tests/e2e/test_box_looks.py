@@ -228,6 +228,17 @@ def test_properties_set_before_the_script_count(browser: Browser, host: Site, st
         assert stranger.seen[-1].body.decode().endswith('"top_k":4,"filters":{"tags":["a"]}}')
 
 
+def test_form_is_replaced_and_what_was_typed_is_kept(browser: Browser, host: Site, stranger: Site) -> None:
+    """This ensures that a visitor who typed before the script came loses nothing and sees one field."""
+    plays_api(stranger, reply())
+    host.pages["/early"] = Reply(page_with(stranger.origin, inside='<input name="question" value="typed early">'))
+    with opened(browser) as page:
+        page.goto(f"{host.origin}/early")
+
+        expect(page.get_by_role("textbox")).to_have_count(1)
+        expect(page.get_by_role("textbox")).to_have_value("typed early")
+
+
 def test_back_forward_cache_keeps_the_answer(browser: Browser, host: Site, stranger: Site) -> None:
     """This ensures that a visitor who read a source and comes back finds the answer, and the box alive."""
     host.pages["/other"] = Reply("<title>other</title>")

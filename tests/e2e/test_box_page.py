@@ -22,7 +22,10 @@ from browser_support import (
 )
 from playwright.sync_api import Browser, Page, expect
 
-STRICT = "default-src 'none'; script-src {api}/; connect-src {api}/; base-uri 'none'; form-action 'none'"
+STRICT = (
+    "default-src 'none'; script-src {api}/; connect-src {api}/; base-uri 'none'; form-action 'none';"
+    " require-trusted-types-for 'script'"
+)
 
 
 @pytest.fixture
