@@ -457,7 +457,7 @@ export class CitewellSearch extends HTMLElement {
   async #run({ base = "", origin = "", body = json() }) {
     const running = (this.#running = new AbortController());
     const late = setTimeout(() => running.abort(), (+this.#a("timeout") || 20) * 1000);
-    const slow = setTimeout(() => this.#show({ isBusy: true }), 300);
+    const slow = setTimeout(() => this.#running === running && this.#show({ isBusy: true }), 300);
     let isBlocked = false;
     const onViolation = (event = json()) => {
       if (event.disposition === "enforce" && event.blockedURI.startsWith(origin)) isBlocked = true;
@@ -507,7 +507,6 @@ export class CitewellSearch extends HTMLElement {
     this.dispatchEvent(new CustomEvent(`citewell:${name}`, { bubbles: true, composed: true, detail }));
   }
 
-  /** The question stays in its field. */
   #stop() {
     clearInterval(this.#clock);
     if (!this.#running) return;
