@@ -5,6 +5,8 @@ PYTHON ?= python3
 TORCH_ARGS ?=
 VENV ?= .venv
 PY := $(VENV)/bin/python
+# For tests of the search box alone; nothing that is served comes from npm.
+JS_PACKAGES := typescript@7.0.2 react@19.3.1 react-dom@19.3.1
 CITEWELL := $(VENV)/bin/citewell
 CORPUS ?= corpus
 INDEX_DIR ?= var/index
@@ -24,6 +26,9 @@ $(VENV)/.installed: pyproject.toml
 	$(PY) -m pip install -q --upgrade pip
 	$(PY) -m pip install -q torch==2.13.0 $(TORCH_ARGS)
 	$(PY) -m pip install -q -e '.[dev]'
+	@if ! command -v npm >/dev/null; then echo "no npm: the types of the search box and its React example are not tested"; \
+	else npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/js $(JS_PACKAGES) \
+	|| echo "npm failed: the types of the search box and its React example are not tested"; fi
 	touch $@
 
 install: $(VENV)/.installed ## make the virtual environment with everything in it

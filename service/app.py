@@ -75,7 +75,7 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["content-type"],
-            expose_headers=["x-request-id", "etag", "x-text-sha256"],
+            expose_headers=["x-request-id", "etag", "x-text-sha256", "retry-after"],
         )
     add_embed_page(app, pages, add_box(app))
     app.add_middleware(Edge)

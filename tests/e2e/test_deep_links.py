@@ -5,12 +5,9 @@ from __future__ import annotations
 import io
 import random
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pypdf
-import pytest
-from browsing import open_browser
 from generated_pages import GeneratedPage, generate_page
 from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Page, Route
@@ -28,13 +25,6 @@ N_PAGES = 200
 LEAST_SHARE = 0.98
 SITE = "https://source.example"
 _NEAR = 8.0  # CSS pixels; a letter is wider
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Open the browser once for all tests."""
-    with open_browser() as browser:
-        yield browser
 
 
 def library_of(pages: dict[str, str], folder: Path) -> Snapshot:

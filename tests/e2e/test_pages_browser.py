@@ -8,22 +8,15 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsing import open_browser
+from browser_support import Reply, Site
 from playwright.sync_api import Browser, Page, expect
-from served_app import page_served, served
+from served_app import served
 from service_support import abstention_of
 
 from index.testing import tiny_documents
 
 QUESTION = "canary how is methadone taken"
 PASSAGE = tiny_documents()[0][1][1]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Open the browser once for all tests."""
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -185,14 +178,16 @@ def test_site_owner_gets_lines_that_work(browser: Browser, origin: str) -> None:
         preview = tab.locator("#preview")
         assert preview.get_attribute("placeholder") == '"quoted" & <b>'
         assert preview.get_attribute("quick-exit") == ""
-        with page_served(f"<!doctype html><title>A site</title><link rel=icon href=data:,>{lines}") as site:
-            host = context.new_page()
-            said: list[str] = []
-            host.on("console", lambda message: said.append(message.text))
-            host.goto(site)
-            host.wait_for_function("customElements.get('citewell-search') !== undefined", timeout=10_000)
-            shown = host.locator("citewell-search")
+        site = Site()
+        site.pages["/"] = Reply(f"<!doctype html><title>A site</title>{lines}")
+        host = context.new_page()
+        said: list[str] = []
+        host.on("console", lambda message: said.append(message.text))
+        host.goto(site.origin)
+        host.wait_for_function("customElements.get('citewell-search') !== undefined", timeout=10_000)
+        shown = host.locator("citewell-search")
 
-            assert shown.get_attribute("filters") == '{"source_type":["government"]}'
-            assert (shown.get_attribute("top-k"), shown.get_attribute("lang")) == ("5", "es")
-            assert said == []
+        assert shown.get_attribute("filters") == '{"source_type":["government"]}'
+        assert (shown.get_attribute("top-k"), shown.get_attribute("lang")) == ("5", "es")
+        assert said == []
+        site.close()
