@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from index.live import LiveSnapshot
 from service.api import add_api
 from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers
+from service.language import parse_languages
 from service.pages import Pages, add_pages, render_error
 from service.runtime import EncoderProvider, Refresher, Service
 from service.schemas import AskRequest, ProblemOut
@@ -33,7 +34,7 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
     While it runs it looks for new snapshots every `settings.refresh_s` seconds; it closes `live` when it ends.
     """
     service = Service(settings, live, encoder_provider)
-    pages = Pages()
+    pages = Pages(parse_languages(settings.model_languages))
     render = render_error(pages, settings.docs_public_url)
 
     @asynccontextmanager

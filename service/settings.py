@@ -87,6 +87,13 @@ class Settings(BaseSettings):
         min_length=1,
         description="Embedding model: the default's name, a sentence-transformers model folder, or a hub name.",
     )
+    model_languages: Annotated[str, Field(pattern=r"^(\*|[A-Za-z]{2,3}(-\w+)*(\s*,\s*[A-Za-z]{2,3}(-\w+)*)*)$")] = (
+        Field(
+            default="en",
+            description='Languages that the model knows, ISO 639 codes such as "en, es"; "*" is all. '
+            "A question that is certainly in another one is not answered.",
+        )
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port that `serve` listens on; 0 takes a free one.")
     workers: int = Field(
