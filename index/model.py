@@ -110,7 +110,7 @@ class Hit:
 
     ordinal: int
     rank: int
-    score: float  # fused, 0 to 1
+    score: float  # fused, 0 to 1; a preferred kind of source may add a little
     passage_similarity: float  # cosine with the passage and its headings
     text_similarity: float  # cosine with the passage text alone
     sentence_similarity: float  # cosine with its best sentence

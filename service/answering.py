@@ -17,6 +17,7 @@ from index.fuse import FusionConfig
 from index.model import Filters, Float32, Hit, QueryEncoder
 from index.search import Retrieval, retrieve
 from index.snapshot import Snapshot
+from ingest.model import SourceType
 from service.abstain import AbstainModel, Decider, Decision
 from service.answer import AlsoIn, Answer, AnswerPassage, Notice, Question, Scores
 from service.citing import cite, document_card, proof
@@ -42,6 +43,7 @@ class AnswerPolicy:
     `min_confidence`: below it the answer is an abstention; 0 always answers, None takes the operating point of
     `abstain`. `max_per_document`: so that one long document does not fill the answer. `lexicon`: names that are
     understood; None understands none. `languages`: the codes of those that the model knows; "*" is all.
+    `preferred`: kinds of source that come first among passages that fit about as well, the best one first.
     """
 
     min_confidence: float | None = None
@@ -51,6 +53,7 @@ class AnswerPolicy:
     abstain: Decider = AbstainModel()
     lexicon: Lexicon | None = None
     languages: tuple[str, ...] = (ENGLISH,)
+    preferred: tuple[SourceType, ...] = ()
 
     @property
     def threshold(self) -> float:
@@ -123,7 +126,9 @@ def answer_question(
     if not _is_understood(question.text, snapshot, policy):
         return _in_unknown_language(snapshot, shown, start)
     query = understand(question.text, snapshot.lexical, policy.lexicon)
-    retrieval = retrieve(snapshot, encoder, query, filters=question.filters, config=policy.fusion)
+    retrieval = retrieve(
+        snapshot, encoder, query, filters=question.filters, preferred=policy.preferred, config=policy.fusion
+    )
     decision = policy.abstain.decide(look_at(question.text, retrieval, snapshot, query))
     answered = bool(retrieval.hits) and decision.confidence >= policy.threshold
     limit = question.top_k if answered else min(policy.n_nearest, question.top_k)

@@ -353,6 +353,7 @@ def _policy_json(policy: AnswerPolicy) -> dict[str, object]:
         "min_confidence": policy.threshold,
         "n_nearest": policy.n_nearest,
         "max_per_document": policy.max_per_document,
+        "preferred": list(policy.preferred),
         "fusion": asdict(policy.fusion),
         "calibration_sha256": policy.abstain.calibration_sha256,
     }

@@ -91,6 +91,7 @@ def policy_for(settings: Settings, snapshot: Snapshot) -> AnswerPolicy:
         abstain=model,
         lexicon=lexicon,
         languages=parse_languages(settings.model_languages),
+        preferred=settings.prefer_source_types,
     )
 
 

@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from index.model_files import DEFAULT_MODEL
+from ingest.model import SourceType
 from service.errors import SettingsInvalid
 
 ENV_PREFIX = "CITEWELL_"
@@ -132,6 +133,11 @@ class Settings(BaseSettings):
         description='Country whose numbers notices show, ISO 3166 code such as "US"; unset shows none.',
     )
     notice_language: Literal["en", "es"] = Field(default="en", description="Language of notices: en or es.")
+    prefer_source_types: Annotated[tuple[SourceType, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+        default=(),
+        description="Kinds of source that come first among passages that fit about as well, best first, such as "
+        '"government, peer_reviewed"; none by default.',
+    )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),
         description='Other sites whose pages may call the API, such as "https://example.org"; none by default.',
