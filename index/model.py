@@ -148,12 +148,10 @@ class Query:
         dense: wordings to embed, the question's own among them; their vectors are added by weight.
         terms: what the lexical index looks for.
         avoid: terms that the question turns down ("without methadone"); passages about them move down.
-        corrections: (as typed, as searched for), in order.
         matched: names that were recognised, for people: "Vivitrol: extended-release naltrexone".
     """
 
     dense: tuple[DenseText, ...]
     terms: tuple[QueryTerm, ...]
     avoid: tuple[str, ...] = ()
-    corrections: tuple[tuple[str, str], ...] = ()
     matched: tuple[str, ...] = ()
