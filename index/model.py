@@ -110,7 +110,7 @@ class Hit:
 
     ordinal: int
     rank: int
-    score: float  # fused, 0 to 1
+    score: float  # fused, 0 to 1; a preferred kind of source may add a little
     passage_similarity: float  # cosine with the passage and its headings
     text_similarity: float  # cosine with the passage text alone
     sentence_similarity: float  # cosine with its best sentence
@@ -148,12 +148,10 @@ class Query:
         dense: wordings to embed, the question's own among them; their vectors are added by weight.
         terms: what the lexical index looks for.
         avoid: terms that the question turns down ("without methadone"); passages about them move down.
-        corrections: (as typed, as searched for), in order.
         matched: names that were recognised, for people: "Vivitrol: extended-release naltrexone".
     """
 
     dense: tuple[DenseText, ...]
     terms: tuple[QueryTerm, ...]
     avoid: tuple[str, ...] = ()
-    corrections: tuple[tuple[str, str], ...] = ()
     matched: tuple[str, ...] = ()

@@ -16,11 +16,16 @@ from index.fuse import Float64, FusionConfig, dense_evidence, fuse, lexical_shar
 from index.lexical import analyze
 from index.model import DenseText, Filters, Float32, Hit, Int64, Mask, Query, QueryEncoder, QueryTerm
 from index.snapshot import Snapshot
+from ingest.model import SourceType
 
 # How many of the best lexical hits are looked at to see how well they cover the question.
 _COVERAGE_DEPTH = 3
 # How far a passage about what the question turns down moves, on the fused scale of 0 to 1.
 _AVOID_WEIGHT = 0.4
+# How far a passage of the operator's first choice of source moves up, on the same scale; of later choices less. Held
+# against the labels of three collections: if every wrong document were preferred and the right ones were not, hit@1
+# would fall by .04 to .09 (0.1: by .06 to .17); if the right ones were preferred, it would rise by .02 to .07.
+PREFERENCE_WEIGHT = 0.05
 # Below this share of the strongest passage's score, a passage mentions a word and is not about it.
 _MENTION = 0.5
 
@@ -44,6 +49,7 @@ def retrieve(
     query: Query | str,
     *,
     filters: Filters = Filters(),
+    preferred: Sequence[SourceType] = (),
     config: FusionConfig = FusionConfig(),
 ) -> Retrieval:
     """
@@ -51,6 +57,8 @@ def retrieve(
 
     Args:
         query: an understood question; a text is searched for as it stands.
+        preferred: kinds of source that the operator puts first, the best one first. A passage overtakes no other that
+            scores more than `PREFERENCE_WEIGHT` above it.
 
     Returns:
         Every candidate of either index, so that asking for fewer answers gives a prefix of asking for more. No hits
@@ -70,8 +78,8 @@ def retrieve(
         return Retrieval((), 0.0, 0.0)
     coverage = _coverage(snapshot, query.terms, list(lexical)[:_COVERAGE_DEPTH])
     share = lexical_share(coverage, config)
-    penalty = _turned_down(snapshot, query.avoid, ordinals)
-    return Retrieval(_rank(snapshot, vector, ordinals, lexical, share, penalty, config), coverage, share)
+    moved = preference(snapshot, preferred, ordinals) - _turned_down(snapshot, query.avoid, ordinals)
+    return Retrieval(_rank(snapshot, vector, ordinals, lexical, share, moved, config), coverage, share)
 
 
 def plain_query(text: str) -> Query:
@@ -121,7 +129,7 @@ def _rank(
     ordinals: Int64,
     lexical: dict[int, float],
     share: float,
-    penalty: Float64,
+    moved: Float64,
     config: FusionConfig,
 ) -> tuple[Hit, ...]:
     """Score every candidate on all its evidence, whichever index found it."""
@@ -131,7 +139,7 @@ def _rank(
     best = [int(np.argmax(row[1:])) for row in rows]
     sentence = np.array([row[1 + i] for row, i in zip(rows, best, strict=True)], dtype=np.float32)
     bm25 = np.array([lexical.get(int(o), 0.0) for o in ordinals], dtype=np.float64)
-    scores = np.maximum(fuse(dense_evidence(passage, text, sentence, config), bm25, share) - penalty, 0.0)
+    scores = np.maximum(fuse(dense_evidence(passage, text, sentence, config), bm25, share) + moved, 0.0)
     return tuple(
         Hit(
             ordinal=int(ordinals[i]),
@@ -145,6 +153,16 @@ def _rank(
         )
         for rank, i in enumerate(ranking(scores, ordinals), start=1)
     )
+
+
+def preference(snapshot: Snapshot, preferred: Sequence[SourceType], ordinals: Int64) -> Float64:
+    """Return how far each candidate moves up for its kind of source: evenly from `PREFERENCE_WEIGHT` down, else 0."""
+    bonus = np.zeros(ordinals.size)
+    for place, source_type in enumerate(dict.fromkeys(preferred)):
+        is_of_type = snapshot.catalogue.allowed(Filters(source_type=(source_type,)))
+        if is_of_type is not None:
+            bonus[is_of_type[ordinals]] = PREFERENCE_WEIGHT * (1.0 - place / len(preferred))
+    return bonus
 
 
 def _turned_down(snapshot: Snapshot, avoid: Sequence[str], ordinals: Int64) -> Float64:

@@ -57,7 +57,6 @@ class SourceFile:
     path: str
     location: Path = field(compare=False)
     size_bytes: int = 0
-    modified_ns: int = 0
 
     @property
     def suffix(self) -> str:
@@ -311,7 +310,7 @@ def _examine(root: Path, location: Path) -> SourceFile | None:
         raise _not_regular(path)
     if not is_readable:
         return None
-    return SourceFile(unicodedata.normalize("NFC", path), location, status.st_size, status.st_mtime_ns)
+    return SourceFile(unicodedata.normalize("NFC", path), location, status.st_size)
 
 
 def _id_of(root: Path, location: Path) -> str:

@@ -159,9 +159,10 @@ class Answer:
     The reply to one question.
 
     `passages` is empty exactly when `answered` is False; then `reason` is a code ("off_topic", "not_answered",
-    "filters_match_nothing", "no_index") and `nearest` may hold passages that are close and labelled as no answer.
-    `matched` says which names in the question were understood as another ("Vivitrol: extended-release naltrexone");
-    never slang. `snapshot_id` is "" where nothing is indexed and notices are all there is.
+    "language_not_supported", "filters_match_nothing", "no_index") and `nearest` may hold passages that are close and
+    labelled as no answer. `matched` says which names in the question were understood as another ("Vivitrol:
+    extended-release naltrexone"); never slang. `snapshot_id` is "" where nothing is indexed and notices are all there
+    is.
     """
 
     answered: bool

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -17,6 +17,7 @@ from index.fuse import FusionConfig
 from index.model import Filters, Float32, Hit, QueryEncoder
 from index.search import Retrieval, retrieve
 from index.snapshot import Snapshot
+from ingest.model import SourceType
 from service.abstain import AbstainModel, Decider, Decision
 from service.answer import AlsoIn, Answer, AnswerPassage, Notice, Question, Scores
 from service.citing import cite, document_card, proof
@@ -24,9 +25,10 @@ from service.decision_features import look_at
 from service.diversity import Chosen, Ranked, asks_for_testimony, choose, hold_back_testimony
 from service.errors import CitationMismatch, QuestionEmpty, QuestionTooLong, QuestionUnreadable, RequestInvalid
 from service.evidence import evidence_span, segments
+from service.language import ENGLISH, holds_language, unknown_language
 from service.lexicon import Lexicon
 from service.notices import NoticeBoard, notices_only
-from service.understanding import understand
+from service.understanding import NO_LEXICON, understand
 
 MAX_TOP_K = 20
 MAX_QUESTION_CHARS = 4_000
@@ -40,7 +42,8 @@ class AnswerPolicy:
 
     `min_confidence`: below it the answer is an abstention; 0 always answers, None takes the operating point of
     `abstain`. `max_per_document`: so that one long document does not fill the answer. `lexicon`: names that are
-    understood; None understands none.
+    understood; None understands none. `languages`: the codes of those that the model knows; "*" is all.
+    `preferred`: kinds of source that come first among passages that fit about as well, the best one first.
     """
 
     min_confidence: float | None = None
@@ -49,6 +52,8 @@ class AnswerPolicy:
     fusion: FusionConfig = FusionConfig()
     abstain: Decider = AbstainModel()
     lexicon: Lexicon | None = None
+    languages: tuple[str, ...] = (ENGLISH,)
+    preferred: tuple[SourceType, ...] = ()
 
     @property
     def threshold(self) -> float:
@@ -118,8 +123,12 @@ def answer_question(
     start = time.perf_counter()
     encoder = _Remembering(encoder)
     shown = notices_only(question.text, notices, encoder)
+    if not _is_understood(question.text, snapshot, policy):
+        return _in_unknown_language(snapshot, shown, start)
     query = understand(question.text, snapshot.lexical, policy.lexicon)
-    retrieval = retrieve(snapshot, encoder, query, filters=question.filters, config=policy.fusion)
+    retrieval = retrieve(
+        snapshot, encoder, query, filters=question.filters, preferred=policy.preferred, config=policy.fusion
+    )
     decision = policy.abstain.decide(look_at(question.text, retrieval, snapshot, query))
     answered = bool(retrieval.hits) and decision.confidence >= policy.threshold
     limit = question.top_k if answered else min(policy.n_nearest, question.top_k)
@@ -136,6 +145,22 @@ def answer_question(
         built_at=snapshot.manifest.created_at,
         took_ms=round((time.perf_counter() - start) * 1000, 2),
         matched=query.matched,
+    )
+
+
+def _is_understood(text: str, snapshot: Snapshot, policy: AnswerPolicy) -> bool:
+    """Tell whether a question may be in a language that the model knows or that documents are written in."""
+    language = unknown_language(text, policy.languages, snapshot.lexical, policy.lexicon or NO_LEXICON)
+    return not language or holds_language(snapshot, language)
+
+
+def _in_unknown_language(snapshot: Snapshot, notices: tuple[Notice, ...], start: float) -> Answer:
+    """Return an abstention without `nearest`: what is near to words that are not understood is near by chance."""
+    return replace(
+        answer_without_index(notices, "language_not_supported"),
+        snapshot_id=snapshot.id,
+        built_at=snapshot.manifest.created_at,
+        took_ms=round((time.perf_counter() - start) * 1000, 2),
     )
 
 

@@ -17,6 +17,7 @@ from service.api import add_api
 from service.box import add_box
 from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers
 from service.embed_page import add_embed_page
+from service.language import parse_languages
 from service.library_pages import add_library_pages
 from service.pages import Pages, add_pages, render_error
 from service.runtime import EncoderProvider, Refresher, Service
@@ -36,7 +37,7 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
     While it runs it looks for new snapshots every `settings.refresh_s` seconds; it closes `live` when it ends.
     """
     service = Service(settings, live, encoder_provider)
-    pages = Pages()
+    pages = Pages(parse_languages(settings.model_languages))
     render = render_error(pages, settings.docs_public_url)
 
     @asynccontextmanager

@@ -4,10 +4,12 @@ Which of the ranked passages are shown: not twice the same words, not all from o
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from index.catalogue_rows import StoredPassage
 from index.model import Hit
@@ -18,6 +20,13 @@ _WORD = re.compile(r"\w+")
 _SHINGLE = 3
 # Shared runs, of all runs of both, from which two passages count as the same words.
 SAME_WORDS = 0.8
+
+# The first places are the ranking's; from then on a passage of a document that is shown already stands back by so much,
+# on the fused scale of 0 to 1. Gold documents in the first five of questions with several rise from .87 to .92 (starter
+# library) and from .86 to 1.0 (articles), and no kind's hit@1 or hit@3 changes. Standing back from the second place on
+# reaches .94 and costs .04 hit@3 on facts; at most two per document cost .02 hit@5 on the NIH questions.
+KEPT_PLACES = 3
+REPEAT_COST = 0.15
 
 Ranked = tuple[Hit, StoredPassage]
 
@@ -50,30 +59,56 @@ def are_same_words(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, 
 
 def choose(ranked: Iterable[Ranked], limit: int, max_per_document: int) -> list[Chosen]:
     """
-    Take passages in the order of their rank, at most `max_per_document` of each document, none twice.
+    Take passages one after the other, at most `max_per_document` of each document, none twice.
+
+    The first `KEPT_PLACES` are those of the ranking. After them a passage of a document that is not shown yet comes
+    before one that scores up to `REPEAT_COST` more: a question that several documents answer shows several.
 
     Args:
-        ranked: best first; read only as far as needed.
+        ranked: best first, by `hit.score` from `KEPT_PLACES` on; read only as far as needed.
 
     Returns:
         At most `limit`; fewer asked for gives a prefix of more. A passage whose words stand elsewhere too names the
         places that were met on the way.
+
+    Source: greedy choice by relevance less redundancy, Carbonell and Goldstein 1998; the document is the redundancy.
     """
+    rest = iter(ranked)
+    waiting = list(islice(rest, 1))
     chosen: list[Chosen] = []
     seen: list[frozenset[tuple[str, ...]]] = []
-    per_document: Counter[str] = Counter()
-    for hit, stored in ranked:
-        if len(chosen) == limit:
-            break
+    shown: Counter[str] = Counter()
+
+    def standing(one: Ranked) -> float:
+        return one[0].score - REPEAT_COST * (one[1].document.id in shown)
+
+    while waiting and len(chosen) < limit:
+        is_kept = len(chosen) < KEPT_PLACES
+        # Of equal ones the first.
+        hit, stored = waiting.pop(0 if is_kept else max(range(len(waiting)), key=lambda i: standing(waiting[i])))
         runs = shingles(stored.passage.text)
         twin = next((c for c, other in zip(chosen, seen, strict=True) if are_same_words(runs, other)), None)
         if twin is not None:
             twin.also_in.append(stored)
-        elif per_document[stored.document.id] < max_per_document:
-            per_document[stored.document.id] += 1
+        elif shown[stored.document.id] < max_per_document:
+            shown[stored.document.id] += 1
             chosen.append(Chosen(hit, stored))
             seen.append(runs)
+        if len(chosen) < KEPT_PLACES:
+            waiting += islice(rest, 1)
+        else:
+            _read_on(rest, waiting, standing)
     return chosen
+
+
+def _read_on(rest: Iterator[Ranked], waiting: list[Ranked], standing: Callable[[Ranked], float]) -> None:
+    """Add to those that wait until no passage further down can stand higher than the best of them."""
+    best = max((standing(one) for one in waiting), default=-math.inf)
+    for one in rest:
+        waiting.append(one)
+        best = max(best, standing(one))
+        if one[0].score <= best:
+            return
 
 
 # Asking for what somebody went through, rather than for what is known.

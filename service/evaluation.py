@@ -258,6 +258,7 @@ def _to_outcome(labels: _Placed, answer: Answer, returned: tuple[Returned, ...],
         is_agreed=is_agreed,
         marked_share=marked,
         n_notices=len(answer.notices),
+        is_other_language=answer.reason == "language_not_supported",
         took_ms=answer.took_ms,
     )
 

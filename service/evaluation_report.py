@@ -22,7 +22,7 @@ from service.measures import (
     risk_coverage,
     thin_curve,
 )
-from service.questions import BOILERPLATE, CRISIS, CRISIS_NOT, MULTI
+from service.questions import BOILERPLATE, CRISIS, CRISIS_NOT, MULTI, OTHER_LANGUAGE
 from service.reliability import ReliabilityBin, calibration_error_estimate, reliability_bins
 
 REPORT_VERSION = 1
@@ -81,6 +81,7 @@ class Outcome:
     marked_share: float | None
     n_notices: int
     took_ms: float
+    is_other_language: bool = False  # refused for its language
 
     @property
     def relevance(self) -> tuple[bool, ...]:
@@ -224,6 +225,11 @@ class EvaluationReport:
         }
         return {name: mean_estimate([float(o.n_notices > 0) for o in side]) for name, side in sides.items()}
 
+    def languages(self) -> dict[str, Estimate | None]:
+        """Return how often questions in other languages, and labelled ones, are refused for their language."""
+        sides = {"refused": self.of_kind(OTHER_LANGUAGE), "refused_answerable": self.of("answerable")}
+        return {name: mean_estimate([float(o.is_other_language) for o in side]) for name, side in sides.items()}
+
     def to_json(self, with_questions: bool = False) -> dict[str, object]:
         """
         Return the report as values that `json.dumps` takes.
@@ -261,6 +267,7 @@ class EvaluationReport:
             },
             "boilerplate": [_boilerplate_json(o) for o in self.of_kind(BOILERPLATE)],
             "notices": None if (found := self.notices()) is None else {name: _json(e) for name, e in found.items()},
+            "languages": {name: _json(estimate) for name, estimate in self.languages().items()},
             "took_ms": {"p50": self.took_ms(0.5), "p95": self.took_ms(0.95)},
             "labels": {
                 "n_unlabelled": len(self.of("unplaced")),
@@ -320,6 +327,7 @@ def _other_rows(report: EvaluationReport) -> tuple[tuple[str, ...], ...]:
         ("share of those passages marked", report.marked()),
         *((f"notices, {name.replace('_', ' ')}", e) for name, e in (report.notices() or {"all": None}).items()),
     ]
+    estimates += [(f"other languages, {name.replace('_', ' ')}", e) for name, e in report.languages().items()]
     numbers = [
         ("verbatim share", n_returned, _number(report.share_of_returned(lambda r: r.is_verbatim), 4)),
         ("furniture leakage", n_returned, _number(report.share_of_returned(lambda r: r.is_furniture), 4)),
@@ -345,6 +353,7 @@ def _policy_json(policy: AnswerPolicy) -> dict[str, object]:
         "min_confidence": policy.threshold,
         "n_nearest": policy.n_nearest,
         "max_per_document": policy.max_per_document,
+        "preferred": list(policy.preferred),
         "fusion": asdict(policy.fusion),
         "calibration_sha256": policy.abstain.calibration_sha256,
     }

@@ -149,12 +149,6 @@ def cross_validated(
     return held_out
 
 
-def log_loss(probabilities: Float64, is_positive: Bools, weights: Float64) -> float:
-    """Return the weighted mean of -log of the probability given to what was true; cut off at 1e-12."""
-    p = np.clip(np.where(is_positive, probabilities, 1 - probabilities), 1e-12, 1.0)
-    return float(-(weights * np.log(p)).sum() / weights.sum())
-
-
 def _loss(design: Float64, target: Float64, counts: Float64, ridge: Float64, beta: Float64) -> float:
     scores = design @ beta
     return float(counts @ (np.logaddexp(0.0, scores) - target * scores) + 0.5 * ridge @ (beta * beta))

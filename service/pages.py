@@ -5,6 +5,7 @@ Templates show values; whatever decides what is shown stands here.
 """
 
 # No postponed annotations here: the framework reads them, and some name a function's own variables.
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,10 +57,26 @@ FLAGS = {
 }
 
 
-class Pages:
-    """Renders templates; made once for an application."""
+# Of other languages the code is shown.
+_LANGUAGE_NAMES = {
+    "ar": "Arabic",
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "it": "Italian",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "zh": "Chinese",
+}
 
-    def __init__(self) -> None:
+
+class Pages:
+    """Renders templates; made once for an application. `languages`: codes of those that questions may be in."""
+
+    def __init__(self, languages: Sequence[str] = ("en",)) -> None:
         self._templates = Environment(
             loader=FileSystemLoader(_WEB / "templates"),
             autoescape=True,
@@ -68,7 +85,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.globals.update(kinds=KINDS, flag_names=FLAGS)
+        self._templates.globals.update(kinds=KINDS, flag_names=FLAGS, languages=_name_languages(languages))
         self._templates.filters["web_address"] = web_address
         self._templates.filters["contact_address"] = _contact_address
 
@@ -162,6 +179,12 @@ def _static_file(name: str, media_type: str) -> Any:
 
 def _page(text: str, status: int, cache: str, policy: str = PAGE_SECURITY_POLICY) -> Response:
     return HTMLResponse(text, status, {"content-security-policy": policy, "cache-control": cache})
+
+
+def _name_languages(codes: Sequence[str]) -> str:
+    """Return "English, Spanish or sw"."""
+    names = [_LANGUAGE_NAMES.get(code, code) for code in codes]
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _contact_address(href: str) -> str:

@@ -27,6 +27,7 @@ UNANSWERABLE_FAR = "unanswerable_far"  # on another subject
 MULTI = "multi"  # takes several documents to answer
 CRISIS = "crisis"  # danger to life: a notice is due
 CRISIS_NOT = "crisis_not"  # sounds like danger and is none: no notice is due
+OTHER_LANGUAGE = "other_language"  # in a language that the model does not know: to be refused as such
 BOILERPLATE = "boilerplate"  # asks for page furniture
 WITHOUT_KIND = "unspecified"
 

@@ -24,6 +24,7 @@ from ingest.errors import AppError
 from service.answer import Answer, Question
 from service.answering import AnswerPolicy, answer_question, answer_without_index, parse_question
 from service.calibration import abstain_model
+from service.language import language_warnings, parse_languages
 from service.lexicon import open_lexicon
 from service.notices import NoticeBoard, notices_only, open_notices
 from service.problems import frames_of, problem_from
@@ -85,7 +86,13 @@ def policy_for(settings: Settings, snapshot: Snapshot) -> AnswerPolicy:
     """
     model, _ = abstain_model(settings.calibration, snapshot.manifest)
     lexicon, _ = open_lexicon(settings.lexicon)
-    return AnswerPolicy(min_confidence=settings.min_confidence, abstain=model, lexicon=lexicon)
+    return AnswerPolicy(
+        min_confidence=settings.min_confidence,
+        abstain=model,
+        lexicon=lexicon,
+        languages=parse_languages(settings.model_languages),
+        preferred=settings.prefer_source_types,
+    )
 
 
 def board_for(settings: Settings) -> NoticeBoard | None:
@@ -202,6 +209,7 @@ class Service:
                 warnings = [] if problem is None else ["a newer snapshot could not be opened; the older one is served"]
                 warnings += abstain_model(self.settings.calibration, manifest)[1]
                 warnings += open_lexicon(self.settings.lexicon)[1]
+                warnings += language_warnings(snapshot, parse_languages(self.settings.model_languages))
         except AppError as error:
             shown = problem_from(error)
             current, warnings = None, [f"{shown.detail} ({shown.fix})"]

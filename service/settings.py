@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from index.model_files import DEFAULT_MODEL
+from ingest.model import SourceType
 from service.errors import SettingsInvalid
 
 ENV_PREFIX = "CITEWELL_"
@@ -87,6 +88,13 @@ class Settings(BaseSettings):
         min_length=1,
         description="Embedding model: the default's name, a sentence-transformers model folder, or a hub name.",
     )
+    model_languages: Annotated[str, Field(pattern=r"^(\*|[A-Za-z]{2,3}(-\w+)*(\s*,\s*[A-Za-z]{2,3}(-\w+)*)*)$")] = (
+        Field(
+            default="en",
+            description='Languages that the model knows, ISO 639 codes such as "en, es"; "*" is all. '
+            "A question that is certainly in another one is not answered.",
+        )
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port that `serve` listens on; 0 takes a free one.")
     workers: int = Field(
@@ -125,6 +133,11 @@ class Settings(BaseSettings):
         description='Country whose numbers notices show, ISO 3166 code such as "US"; unset shows none.',
     )
     notice_language: Literal["en", "es"] = Field(default="en", description="Language of notices: en or es.")
+    prefer_source_types: Annotated[tuple[SourceType, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+        default=(),
+        description="Kinds of source that come first among passages that fit about as well, best first, such as "
+        '"government, peer_reviewed"; none by default.',
+    )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),
         description='Other sites whose pages may call the API, such as "https://example.org"; none by default.',

@@ -37,6 +37,7 @@ _CLEARANCE = {0: 3, 1: 3, 2: 4}
 _FAR_MORE_COMMON = 10.0
 # How likely slips are, against one letter typed for another; orders of magnitude are all that matters here.
 _LIKE_SOUND, _SWAPPED, _LEFT_OUT_OR_DOUBLED = 30.0, 10.0, 3.0
+_COMMON = 10**5  # of 10**12 words in books; a rarer word that is not in the library is hardly ever meant, nor of use
 # Spellings that sound alike, applied to both sides. British and American endings come out the same.
 _SOUNDS = (
     (re.compile("ph"), "f"),
@@ -47,18 +48,6 @@ _SOUNDS = (
     (re.compile("z"), "s"),
     (re.compile(r"(.)\1"), r"\1"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """
-    What a misspelt word may have meant: the likeliest first.
-
-    `is_name`: it is a name of the lexicon's, which the question is then about.
-    """
-
-    word: str
-    is_name: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +138,7 @@ class Speller:
         # "naltrexon" is what the index makes of a name that has lost its last letter here.
         return not terms or (all(term in self._vocabulary for term in terms) and word not in self._name_stems)
 
-    def repair(self, word: str, *, only_names: bool = False) -> Repair | None:
+    def repair(self, word: str, *, only_names: bool = False) -> str | None:
         """
         Return what an unknown word, folded, was meant to be, or None where that is in doubt.
 
@@ -162,15 +151,14 @@ class Speller:
         around = sorted(self._name_shelf.near(word, max(_CLEARANCE.values()) - 1), key=lambda n: (n.distance, n.word))
         names = [near for near in around if near.distance < _CLEARANCE[1]]
         if names and names[0].distance <= self._reach(word, names[0].word):
-            name = self._nearest_name(word, around)
-            return None if name is None else Repair(name, is_name=True)
+            return self._nearest_name(word, around)
         if only_names:
             return None
         ordinary = self._ordinary(word, most)
         # "methdon" is one edit from "method" and two from a medicine: in doubt, no repair.
         if ordinary is None or any(near.word in self._medicines for near in names):
             return None
-        return Repair(ordinary, is_name=False)
+        return ordinary
 
     def _reach(self, word: str, name: str) -> int:
         """Return how many edits a name may be away: one, but two for a long medicine's name with no word nearer."""
@@ -193,13 +181,18 @@ class Speller:
 
     def _ordinary(self, word: str, most: int) -> str | None:
         english = english_words()
-        if word.endswith("in") and f"{word}g" in english:
-            return f"{word}g"
+        whole = _whole_ending(word)
+        if whole in english:
+            return whole
+        if word.endswith("in") and len(word) >= _FROM_TWO_EDITS:
+            word = whole  # "shivverin": two slips of which one is known
         # Two edits lead too easily from one technical word to another.
         found = [n for n in self._shelf.near(word, most) if n.distance == 1 or n.word in english]
         if len(word) > _SHORTEST or any(n.distance == 1 for n in found):
             # A word that this index does not hold may still be the one that was meant.
-            found += [n for n in self._english_shelf.near(word, 1) if n.word not in self._held]
+            found += [
+                n for n in self._english_shelf.near(word, 1) if n.word not in self._held and english[n.word] >= _COMMON
+            ]
         if len(word) == _SHORTEST:
             found = [n for n in found if len(n.word) >= _SHORTEST]
         # An ordinary word here is one that is no name by chance.
@@ -219,10 +212,23 @@ class Speller:
         return near.likelihood * english_words().get(near.word, 10**4) * (1.0 + held) ** 2
 
 
+def _whole_ending(word: str) -> str:
+    """Return a word with the ending that it was cut to or left whole before: "injectin", "medicateing"."""
+    return f"{word}g" if word.endswith("in") else f"{word[:-4]}ing" if word.endswith("eing") else word
+
+
 def _likelihood(word: str, near: str) -> float:
-    if len(word) != len(near):
+    """Return how likely a word is typed for another, by its letters alone."""
+    if len(word) < len(near):
         return _LEFT_OUT_OR_DOUBLED
+    if len(word) > len(near):
+        # A letter too many is mostly the one before it again.
+        return _LEFT_OUT_OR_DOUBLED if _without_doubles(word) == _without_doubles(near) else 1.0
     return _SWAPPED if sorted(word) == sorted(near) else 1.0
+
+
+def _without_doubles(word: str) -> str:
+    return "".join(letter for i, letter in enumerate(word) if word[i - 1 : i] != letter)
 
 
 def _sound(word: str) -> str:

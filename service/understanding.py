@@ -98,7 +98,6 @@ def understand(
         dense=_dense_texts(text, spelt, rewritten, asking, config),
         terms=_terms(spelt, unsaid, avoid, config),
         avoid=avoid,
-        corrections=tuple((word.typed, word.read) for word in words if fold(word.typed) != fold(word.read)),
         matched=tuple(dict.fromkeys(f"{m.entry.name}: {m.entry.means}" for m in unsaid if m.entry.kind in SHOWN)),
     )
 
@@ -138,8 +137,7 @@ def _repair(word: _Word, text: str, speller: Speller) -> str | None:
         return None
     before = text[: word.start].rstrip()
     is_name_like = word.typed[:1].isupper() and bool(before) and before[-1] not in ".?!…:"
-    repair = speller.repair(fold(word.typed), only_names=is_name_like)
-    return repair.word if repair else None
+    return speller.repair(fold(word.typed), only_names=is_name_like)
 
 
 def _replace(text: str, words: Sequence[_Word], matches: Sequence[NameMatch]) -> str:

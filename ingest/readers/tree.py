@@ -17,8 +17,6 @@ from ingest.errors import MalformedSource, NoTextLayer, SourceTooLarge
 from ingest.limits import Limits
 from ingest.readers.decode import decode_bytes
 
-XHTML = "{http://www.w3.org/1999/xhtml}"
-
 # An lxml tree needs about 200 bytes an element besides its text; the longest page known to us (the HTML standard
 # on one page, 13 MB) has 0.4 million.
 MAX_ELEMENTS = 2_000_000

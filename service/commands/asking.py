@@ -141,6 +141,9 @@ def _print_answer(answer: Answer) -> None:
         return
     if answer.reason == "no_index":
         return
+    if answer.reason == "language_not_supported":
+        print_line("The question is in a language that this library can't search (language_not_supported).")
+        return
     print_line(f"Nothing in this library answers that ({answer.reason}).")
     if answer.nearest:
         print_line("Not an answer, only the closest passages:")

@@ -183,7 +183,9 @@ def test_health_says_what_is_served(client: TestClient) -> None:
     assert response.status_code == 200
     assert (health["live"], health["ready"], health["last_reload_error"]) == (True, True, None)
     # The shipped calibration is for the default model, and these vectors are not its; no lexicon lies in this folder.
-    assert [w for w in health["warnings"] if "not calibrated" not in w and "no lexicon" not in w] == []
+    # One of the tiny documents is in Spanish.
+    known = ("not calibrated", "no lexicon", "in the language es")
+    assert [w for w in health["warnings"] if not any(part in w for part in known)] == []
     assert (health["snapshot"]["documents"], health["snapshot"]["model"]) == (4, "hashing")
 
 

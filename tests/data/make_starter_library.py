@@ -15,90 +15,16 @@ import argparse
 import io
 import re
 import sys
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from docx.document import Document
 
-HERE = Path(__file__).resolve().parent
-SOURCES = HERE / "starter_library"
-CORPUS = HERE.parent.parent / "corpus"
-
-PUBLISHER = "Citewell starter library"
-PUBLISHED = datetime(2026, 11, 21, tzinfo=UTC)
-LICENSE = "Apache-2.0"
-# The earliest time that a ZIP entry can hold.
-ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-# Any constant namespace does; it only has to stay the same.
-ID_NAMESPACE = uuid.UUID("6f1d3f0e-7c4b-5a55-9a3e-0c1e5ca11b4a")
-
-# Where a word may be divided at the end of a line. Listed by hand so that no hyphenation
-# library (and no update of one) can change the bytes.
-SYLLABLES = (
-    "ac-cord-ing ad-just-ed anti-bi-ot-ics ar-ti-cle at-ten-tion be-hav-iour-al bup-re-nor-phine "
-    "cel-lu-li-tis com-par-i-son com-pared con-di-tion coun-sel-ling coun-sel-lor crav-ings "
-    "de-pend-ence dif-fer-ence en-do-car-di-tis fam-i-lies "
-    "gov-ern-ment hep-a-ti-tis her-oin in-ci-dents in-fec-tion in-fec-tions in-jec-tion "
-    "in-ject-ing in-pa-tient Jour-nal med-i-cine med-i-cines Med-i-cine med-i-cal "
-    "meth-a-done mo-ti-va-tion-al nal-trex-one out-pa-tient over-dose opi-oid opi-oids "
-    "par-tic-i-pants peo-ple pro-fes-sion-al pro-gramme pre-scribed pub-lish-er re-cep-tor "
-    "re-cep-tors reg-u-lar re-lapse re-port-ed spe-cial stim-u-lants sub-stance "
-    "su-per-vi-sion symp-toms ther-a-pies ther-a-py treat-ment treat-ments us-ing weak-en "
-    "with-drawal with-out"
-)
-DIVISIONS = {word.replace("-", "").lower(): word.split("-") for word in SYLLABLES.split()}
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Hold one block of a text source: heading2, heading3, paragraph, item or row."""
-
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Hold one set line of a PDF, measures in points; ``heading`` is set on its first line."""
-
-    text: str
-    font: str
-    size: float
-    indent: float = 0.0
-    heading: str = ""
-
-
-def read_source(name: str) -> tuple[str, list[Block]]:
-    """Return the title and the blocks of ``starter_library/<name>.txt``."""
-    title = ""
-    blocks: list[Block] = []
-    prefixes = {"## ": "heading2", "### ": "heading3", "- ": "item", "| ": "row"}
-    for line in (SOURCES / f"{name}.txt").read_text("utf-8").splitlines():
-        if not line.strip():
-            continue
-        if line.startswith("# "):
-            title = line[2:]
-            continue
-        for prefix, kind in prefixes.items():
-            if line.startswith(prefix):
-                blocks.append(Block(kind, line[len(prefix) :].strip().rstrip("|").strip()))
-                break
-        else:
-            blocks.append(Block("paragraph", line.strip()))
-    return title, blocks
-
-
-def slug(heading: str) -> str:
-    """Return an element id for a heading: lower-case words joined by hyphens."""
-    return "-".join(re.findall(r"[a-z0-9]+", heading.lower()))
-
+from starter_epub import make_epub, make_zip
+from starter_source import CORPUS, DIVISIONS, PUBLISHED, PUBLISHER, Block, Line, read_source, slug
 
 # PDF ------------------------------------------------------------------------------------------
 
@@ -291,130 +217,6 @@ def drop_unused_parts(document: Document) -> None:
     for style in list(document.styles.element.style_lst):
         if style.get(TYPE) == "table" and style.get(STYLE_ID) not in {"TableNormal", "TableGrid"}:
             document.styles.element.remove(style)
-
-
-# EPUB -----------------------------------------------------------------------------------------
-
-XHTML = """<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE html>
-<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops" lang="en" \
-xml:lang="en">
-<head><title>{title}</title><link rel="stylesheet" type="text/css" href="style.css"/></head>
-<body>
-{body}
-</body>
-</html>
-"""
-
-
-def render_chapter(blocks: Sequence[Block]) -> str:
-    """Return the XHTML body of one chapter; its first block is the chapter's heading."""
-    out: list[str] = []
-    in_list = False
-    for block in blocks:
-        if in_list and block.kind != "item":
-            out.append("</ul>")
-            in_list = False
-        text = escape(block.text, quote=False)
-        if block.kind.startswith("heading"):
-            level = int(block.kind[-1]) - 1
-            out.append(f'<h{level} id="{slug(block.text)}">{text}</h{level}>')
-        elif block.kind == "item":
-            if not in_list:
-                out.append("<ul>")
-                in_list = True
-            out.append(f"<li>{text}</li>")
-        else:
-            out.append(f"<p>{text}</p>")
-    if in_list:
-        out.append("</ul>")
-    return "\n".join(out)
-
-
-def make_epub(name: str, *, description: str, subjects: Sequence[str]) -> bytes:
-    """Set one text source as an EPUB 3 book with a title page, a nav and one file per chapter."""
-    title, blocks = read_source(name)
-    chapters: list[list[Block]] = []
-    for block in blocks:
-        if block.kind == "heading2":
-            chapters.append([])
-        chapters[-1].append(block)
-    names = [f"chapter-{number}" for number in range(1, len(chapters) + 1)]
-    book_id = uuid.uuid5(ID_NAMESPACE, name)
-
-    pages = ["title-page", *names]
-    manifest = "\n".join(
-        f'<item id="{page}" href="{page}.xhtml" media-type="application/xhtml+xml"/>' for page in pages
-    )
-    spine = "\n".join(f'<itemref idref="{page}"/>' for page in pages)
-    tags = "\n".join(f"<dc:subject>{escape(subject)}</dc:subject>" for subject in subjects)
-    opf = f"""<?xml version="1.0" encoding="UTF-8"?>
-<package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="book-id" \
-xml:lang="en">
-<metadata xmlns:dc="http://purl.org/dc/elements/1.1/">
-<dc:identifier id="book-id">urn:uuid:{book_id}</dc:identifier>
-<dc:title>{escape(title)}</dc:title>
-<dc:creator>{PUBLISHER}</dc:creator>
-<dc:publisher>{PUBLISHER}</dc:publisher>
-<dc:language>en</dc:language>
-<dc:date>{PUBLISHED:%Y-%m-%d}</dc:date>
-<dc:rights>{LICENSE}</dc:rights>
-<dc:description>{escape(description)}</dc:description>
-{tags}
-<meta property="dcterms:modified">{PUBLISHED:%Y-%m-%dT%H:%M:%SZ}</meta>
-</metadata>
-<manifest>
-<item id="nav" href="nav.xhtml" media-type="application/xhtml+xml" properties="nav"/>
-<item id="style" href="style.css" media-type="text/css"/>
-{manifest}
-</manifest>
-<spine>
-{spine}
-</spine>
-</package>
-"""
-    links = "\n".join(
-        f'<li><a href="{page}.xhtml">{escape(chapter[0].text)}</a></li>'
-        for page, chapter in zip(names, chapters, strict=True)
-    )
-    nav = f'<nav epub:type="toc" id="toc"><h1>Contents</h1>\n<ol>\n{links}\n</ol></nav>'
-    cover = (
-        f'<section epub:type="titlepage"><p class="title">{escape(title)}</p>\n'
-        f'<p class="imprint">{PUBLISHER}, {PUBLISHED:%d %B %Y}</p></section>'
-    )
-    container = """<?xml version="1.0" encoding="UTF-8"?>
-<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">
-<rootfiles>
-<rootfile full-path="EPUB/content.opf" media-type="application/oebps-package+xml"/>
-</rootfiles>
-</container>
-"""
-    entries = [
-        # The EPUB rules ask for this entry first and uncompressed.
-        ("mimetype", b"application/epub+zip"),
-        ("META-INF/container.xml", container.encode()),
-        ("EPUB/content.opf", opf.encode()),
-        ("EPUB/nav.xhtml", XHTML.format(title="Contents", body=nav).encode()),
-        ("EPUB/style.css", b"body { font-family: serif; }\n.title { font-size: 1.6em; }\n"),
-        ("EPUB/title-page.xhtml", XHTML.format(title=escape(title), body=cover).encode()),
-    ]
-    for page, chapter in zip(names, chapters, strict=True):
-        text = XHTML.format(title=escape(chapter[0].text), body=render_chapter(chapter))
-        entries.append((f"EPUB/{page}.xhtml", text.encode()))
-    return make_zip(entries)
-
-
-def make_zip(entries: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return a ZIP archive of the entries in their order, stored, with a fixed time."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in entries:
-            entry = zipfile.ZipInfo(name, ZIP_TIME)
-            # Unix on every machine; the default follows the machine that runs this.
-            entry.create_system = 3
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, content)
-    return out.getvalue()
 
 
 DOCUMENTS: dict[str, Callable[[], bytes]] = {

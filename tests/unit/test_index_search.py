@@ -10,7 +10,7 @@ import pytest
 from index.errors import ModelMismatch
 from index.fuse import FusionConfig
 from index.model import Filters
-from index.search import retrieve
+from index.search import PREFERENCE_WEIGHT, retrieve
 from index.snapshot import Snapshot, open_snapshot
 from index.store import IndexDir
 from index.testing import HashingEmbedder, write_tiny_snapshot
@@ -94,3 +94,27 @@ def test_depth_bounds_the_candidates(snapshot: Snapshot) -> None:
     retrieval = retrieve(snapshot, HashingEmbedder(), QUESTION, config=FusionConfig(depth=1))
 
     assert 1 <= len(retrieval.hits) <= 2
+
+
+def test_a_preferred_source_comes_first_among_equals_only(snapshot: Snapshot) -> None:
+    """This ensures that an operator's preference moves a passage by its bound and by no more."""
+    plain = {hit.ordinal: hit.score for hit in retrieve(snapshot, HashingEmbedder(), QUESTION).hits}
+    kinds = (SourceType.CHARITY, SourceType.NEWS)
+
+    moved = retrieve(snapshot, HashingEmbedder(), QUESTION, preferred=kinds).hits
+
+    types = {s.ordinal: s.document.metadata.source_type for s in snapshot.catalogue.passages(list(plain))}
+    bonus = {SourceType.CHARITY: PREFERENCE_WEIGHT, SourceType.NEWS: PREFERENCE_WEIGHT / 2}
+    expected = {ordinal: score + bonus.get(types[ordinal], 0.0) for ordinal, score in plain.items()}
+    assert {SourceType.CHARITY, SourceType.NEWS} < set(types.values())
+    assert {hit.ordinal: hit.score for hit in moved} == pytest.approx(expected)
+    assert [hit.score for hit in moved] == sorted((hit.score for hit in moved), reverse=True)
+    assert [hit.rank for hit in moved] == list(range(1, len(moved) + 1))
+
+
+def test_without_a_preference_nothing_moves(snapshot: Snapshot) -> None:
+    """This ensures that the ranking is the same as ever while the operator prefers nothing, or what is not there."""
+    plain = retrieve(snapshot, HashingEmbedder(), QUESTION)
+
+    assert retrieve(snapshot, HashingEmbedder(), QUESTION, preferred=()) == plain
+    assert retrieve(snapshot, HashingEmbedder(), QUESTION, preferred=(SourceType.PERSONAL,)) == plain

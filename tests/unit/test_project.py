@@ -44,6 +44,7 @@ def imported(path: Path) -> set[str]:
         ("onnxruntime", {"index/encoder.py"}),
         ("sentence_transformers", {"index/model_loading.py"}),
         ("nupunkt", {"ingest/sentences.py"}),
+        ("fasttext", {"service/language.py"}),
         ("mammoth", {"ingest/readers/word.py"}),
         ("uvicorn", {"service/commands/serving.py"}),
         (

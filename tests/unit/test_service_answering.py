@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from index.catalogue import Catalogue
 from index.model import Filters
 from index.snapshot import Snapshot, open_snapshot
 from index.store import IndexDir
-from index.testing import HashingEmbedder, write_tiny_snapshot
+from index.testing import HashingEmbedder, tiny_documents, write_tiny_snapshot
+from ingest.model import SourceType
 from service.answer import Answer
 from service.answering import AnswerPolicy, answer_question, parse_question
 from service.errors import CitationMismatch, QuestionEmpty, QuestionTooLong, QuestionUnreadable, RequestInvalid
@@ -61,6 +63,33 @@ def test_fewer_asked_for_is_a_prefix_of_more(snapshot: Snapshot) -> None:
 
     for top_k in range(1, 6):
         assert [p.id for p in ask(snapshot, top_k=top_k).passages] == more[:top_k]
+
+
+def test_a_preferred_source_keeps_the_order_of_fewer_and_more(snapshot: Snapshot) -> None:
+    """This ensures that five answers are the first five of six also where an operator prefers some sources."""
+    policy = AnswerPolicy(min_confidence=0.0, preferred=(SourceType.NEWS, SourceType.CHARITY))
+    more = [p.id for p in ask(snapshot, policy=policy, top_k=6).passages]
+
+    for top_k in range(1, 6):
+        assert [p.id for p in ask(snapshot, policy=policy, top_k=top_k).passages] == more[:top_k]
+
+
+def test_preferred_testimony_is_not_first_all_the_same(tmp_path: Path) -> None:
+    """This ensures that no setting puts one person's story in front of a general question."""
+    library = tuple(
+        (replace(d, metadata=replace(d.metadata, source_type=kind)), passages)
+        for (d, passages), kind in zip(
+            tiny_documents(), [SourceType.PERSONAL, SourceType.NEWS] * len(tiny_documents()), strict=False
+        )
+    )
+    write_tiny_snapshot(IndexDir(tmp_path), library)
+    policy = AnswerPolicy(min_confidence=0.0, preferred=(SourceType.PERSONAL,))
+
+    with open_snapshot(IndexDir(tmp_path)) as opened:
+        passages = ask(opened, "methadone long-acting opioid", policy).passages
+
+    assert passages[0].document.source_type is SourceType.NEWS
+    assert passages[1].document.source_type is SourceType.PERSONAL
 
 
 def test_one_document_does_not_fill_the_answer(snapshot: Snapshot) -> None:

@@ -5,11 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from index.catalogue_rows import StoredDocument, StoredPassage
 from index.model import Hit
 from ingest.model import Metadata, Passage, Source, SourceType
-from service.diversity import are_same_words, asks_for_testimony, choose, hold_back_testimony, shingles
+from service.diversity import (
+    KEPT_PLACES,
+    REPEAT_COST,
+    are_same_words,
+    asks_for_testimony,
+    choose,
+    hold_back_testimony,
+    shingles,
+)
 
 LONG = "Naltrexone blocks the opioid receptors in the brain and is started only after detox is complete, on {}."
 
@@ -90,6 +100,41 @@ def test_fewer_is_a_prefix_of_more() -> None:
 
     for limit in range(1, 13):
         assert [document for document, _ in shown(found, limit=limit)] == everything[:limit]
+
+
+def test_from_the_fourth_place_on_other_documents_come_first() -> None:
+    """This ensures that a question which several documents answer shows several, and that the first places stay."""
+    found = ranked(*[(d, f"Thing number {i} of all is told here by {d}.") for i, d in enumerate("aababac")])
+
+    # Scores are one hundredth apart: the only passage of c overtakes, by far less than the cost of a repeat.
+    assert [document for document, _ in shown(found)] == ["a", "a", "b", "c", "a"]
+
+
+def test_a_clearly_better_passage_of_a_shown_document_keeps_its_place() -> None:
+    """This ensures that diversity never puts what hardly fits before what fits well."""
+    found = ranked(*[(d, f"Thing number {i} of all is told here by {d}.") for i, d in enumerate("ababc")])
+    far = [(replace(hit, score=hit.score - 2 * REPEAT_COST) if s.document.id == "c" else hit, s) for hit, s in found]
+
+    assert [document for document, _ in shown(far)] == ["a", "b", "a", "b", "c"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0, 1)), max_size=25), st.integers(1, 3))
+def test_the_choice_is_the_greedy_one(parts: list[tuple[str, float]], most: int) -> None:
+    """This ensures that reading only as far as needed misses no passage that should come earlier."""
+    scores = sorted((score for _, score in parts), reverse=True)
+    plain = ranked(*[(d, f"Thing number {i} of all is told here by {d} {i * i}.") for i, (d, _) in enumerate(parts)])
+    found = [(replace(hit, score=score), stored) for (hit, stored), score in zip(plain, scores, strict=True)]
+
+    expected, left = list[int](), list(found)
+    while len(expected) < 10:
+        names = [s.document.id for _, s in found if s.ordinal in expected]
+        left = [(h, s) for h, s in left if s.ordinal not in expected and names.count(s.document.id) < most]
+        if not left:
+            break
+        cost = REPEAT_COST if len(expected) >= KEPT_PLACES else 0.0
+        expected.append(max(left, key=lambda one: one[0].score - cost * (one[1].document.id in names))[1].ordinal)
+
+    assert [c.stored.ordinal for c in choose(iter(found), 10, most)] == expected
 
 
 def test_testimony_is_held_back_behind_the_first_other_passage() -> None:

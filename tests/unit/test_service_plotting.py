@@ -83,6 +83,7 @@ def test_the_report_holds_the_diagram_and_the_error() -> None:
         "min_confidence": 0.5,
         "n_nearest": AnswerPolicy().n_nearest,
         "max_per_document": AnswerPolicy().max_per_document,
+        "preferred": [],
         "fusion": values["policy"]["fusion"],  # type: ignore[index]
         "calibration_sha256": "",
     }

@@ -74,6 +74,8 @@ def test_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> No
         ("cors_origins", "example.org"),
         ("cors_origins", "https://example.org/path"),
         ("log_level", "loud"),
+        ("prefer_source_types", "government, blog"),
+        ("model_languages", "english"),
         ("refresh_s", "0"),
         ("workers", "0"),
         ("docs_public_url", "javascript:alert(1)"),
