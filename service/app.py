@@ -15,6 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from index.live import LiveSnapshot
 from service.api import add_api
 from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers
+from service.gap_routes import add_gap_report, open_gap_counts
 from service.pages import Pages, add_pages, render_error
 from service.runtime import EncoderProvider, Refresher, Service
 from service.schemas import AskRequest, ProblemOut
@@ -32,7 +33,7 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
 
     While it runs it looks for new snapshots every `settings.refresh_s` seconds; it closes `live` when it ends.
     """
-    service = Service(settings, live, encoder_provider)
+    service = Service(settings, live, encoder_provider, open_gap_counts(settings))
     pages = Pages()
     render = render_error(pages, settings.docs_public_url)
 
@@ -61,6 +62,8 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
         exception_handlers=error_handlers(render),
     )
     add_api(app, service)
+    if service.gaps is not None:
+        add_gap_report(app, service, service.gaps)
     add_pages(app, service, pages)
     # FastAPI's documented way to extend the document; mypy sees a method.
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]

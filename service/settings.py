@@ -140,6 +140,20 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Time between two looks for a newly published snapshot (seconds).",
     )
+    gap_report: bool = Field(
+        default=False,
+        description="Count abstentions by part of the library, in memory, and tell them at `/v1/gaps`.",
+    )
+    gap_report_step: int = Field(
+        default=10, ge=10, le=1_000_000, description="Abstentions are told in multiples of this (count, at least 10)."
+    )
+    gap_report_reset_h: float = Field(
+        default=168.0,
+        ge=1.0,
+        le=8_784.0,
+        allow_inf_nan=False,
+        description="Time after which abstentions are counted from 0 again (hours).",
+    )
     docs_public_url: WebAddress = Field(
         default="", description="Page that explains the error codes; an error's `type` becomes `<address>#<code>`."
     )
