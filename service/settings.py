@@ -223,7 +223,7 @@ def _read_settings_file() -> tuple[str, dict[str, Any]]:
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsInvalid("is not UTF-8", where=str(path), fix="save it as UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, a thousand brackets
         raise SettingsInvalid(f"is not valid TOML: {error}", where=str(path), fix="mend that line") from error
     for name in values:
         if name not in Settings.model_fields:
