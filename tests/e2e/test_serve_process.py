@@ -6,6 +6,7 @@ import http.client
 import importlib.metadata
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -269,6 +270,22 @@ print(json.dumps(sorted(loaded & {{"torch", "sentence_transformers", "transforme
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+@pytest.mark.parametrize(("is_built", "code"), [(True, 0), (False, 1)])
+def test_health_check_of_the_image(is_built: bool, code: int, index_dir: Path, tmp_path: Path) -> None:
+    """This ensures that the image's health check passes for a process that can answer and fails for one that can't."""
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text("utf-8")
+    written = re.search(r"HEALTHCHECK .*\\\n\s+CMD (\[.*\])", dockerfile)
+    assert written is not None
+    _, *arguments = json.loads(written.group(1))
+
+    with _serve(index_dir if is_built else tmp_path / "absent", tmp_path / "log") as served:
+        here = [argument.replace(":8000/", f":{served.port}/") for argument in arguments]
+        done = subprocess.run([sys.executable, *here], check=False, capture_output=True, timeout=60)
+
+    assert done.returncode == code
+    assert here != arguments
 
 
 def test_serving_set_is_enough(index_dir: Path, tmp_path: Path) -> None:
