@@ -35,6 +35,28 @@ _TAG = re.compile(rb"<[^<>]{1,2000}>")
 _ATTRIBUTE = re.compile(rb'(?<==)"[^"<>]*"')
 _PDF_TOKEN = re.compile(rb"-?\d+(?:\.\d+)?|/[A-Za-z0-9]+|\d+ \d+ R|<<|>>|\[|\]|endobj|endstream|stream|xref|startxref")
 
+_PDF_OBJECT = re.compile(rb"\d+ \d+ obj.*?endobj\s*", re.DOTALL)
+_PDF_OPERATORS = (
+    *(number.encode() for number in ODD_NUMBERS),
+    *(
+        b"Tj",
+        b"q " * 400,
+        b"Q",
+        b"ET",
+        b"BT",
+        b"Do",
+        b"(\\",
+        b"<ZZ>",
+        b"BI ID EI",
+        b"cm",
+        b"Tm",
+        b"[",
+        b"TJ",
+        b"/F9",
+        b"Tf",
+    ),
+)
+
 Damage = Callable[[st.DrawFn, bytes], bytes]
 
 
@@ -105,7 +127,8 @@ def damage_archive(draw: st.DrawFn, data: bytes) -> bytes:
     at = draw(st.integers(0, len(members) - 1))
     name, content = members[at]
     if kind == "inside":
-        marked_up = [i for i, (n, _) in enumerate(members) if n.endswith((".xml", ".rels", ".opf", "html", ".ncx"))]
+        endings = (".xml", ".rels", ".opf", "html", ".ncx")
+        marked_up = [i for i, (n, _) in enumerate(members) if n.endswith(endings)] or [at]
         at = draw(st.sampled_from(marked_up))
         members[at] = (members[at][0], damage_markup(draw, members[at][1]))
     elif kind == "missing":
@@ -127,19 +150,18 @@ def damage_archive(draw: st.DrawFn, data: bytes) -> bytes:
 def damage_pdf(draw: st.DrawFn, data: bytes) -> bytes:
     """Exchange numbers, names, references and brackets of a PDF, drop or double objects, or damage page contents."""
     kind = draw(st.sampled_from(("tokens", "tokens", "objects", "streams", "bytes")))
-    if kind == "bytes":
+    if kind == "streams":
+        return _damage_stream(draw, data)
+    pattern = {"tokens": _PDF_TOKEN, "objects": _PDF_OBJECT}.get(kind)
+    found = list(pattern.finditer(data)) if pattern else []
+    if not found:
         return damage_bytes(draw, data)
     if kind == "objects":
-        found = list(re.finditer(rb"\d+ \d+ obj.*?endobj\s*", data, re.DOTALL))
         one, other = (found[draw(st.integers(0, len(found) - 1))] for _ in range(2))
         put_in = draw(st.sampled_from((b"", other.group(), one.group() * 2)))
         return data[: one.start()] + put_in + data[one.end() :]
-    if kind == "streams":
-        return _damage_stream(draw, data)
     for _ in range(draw(st.integers(1, 4))):
-        tokens = list(_PDF_TOKEN.finditer(data))
-        if not tokens:
-            break
+        tokens = list(_PDF_TOKEN.finditer(data)) or found
         spot = tokens[draw(st.integers(0, len(tokens) - 1))]
         other = tokens[draw(st.integers(0, len(tokens) - 1))].group()
         odd = draw(st.sampled_from([n.encode() for n in ODD_NUMBERS] + [b"null", b"<<", b"[[[[", b"1 0 R", b"()"]))
@@ -148,29 +170,19 @@ def damage_pdf(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 def _damage_stream(draw: st.DrawFn, data: bytes) -> bytes:
-    """Unpack a page's content, damage its operators, and pack it again with the right length."""
+    """Damage the operators of a page's content, unpacked where it is packed, and packed again."""
     streams = list(re.finditer(rb"stream\r?\n(.*?)\r?\n?endstream", data, re.DOTALL))
+    if not streams:
+        return damage_bytes(draw, data)
     spot = streams[draw(st.integers(0, len(streams) - 1))]
     try:
-        content = zlib.decompress(spot.group(1))
+        content, pack = zlib.decompress(spot.group(1)), zlib.compress
     except zlib.error:
-        return data[: spot.start(1)] + damage_bytes(draw, spot.group(1)) + data[spot.end(1) :]
+        content, pack = spot.group(1), bytes
     words = content.split(b" ")
-    at = draw(st.integers(0, len(words) - 1))
-    odd = [n.encode() for n in ODD_NUMBERS] + [
-        b"Tj",
-        b"q " * 400,
-        b"Q",
-        b"ET",
-        b"BT",
-        b"Do",
-        b"(\\",
-        b"<ZZ>",
-        b"BI ID EI",
-    ]
-    words[at] = draw(st.sampled_from(odd))
-    packed = zlib.compress(b" ".join(words))
-    return data[: spot.start(1)] + packed + data[spot.end(1) :]
+    for _ in range(draw(st.integers(1, 3))):
+        words[draw(st.integers(0, len(words) - 1))] = draw(st.sampled_from((*_PDF_OPERATORS, *words[:200:20])))
+    return data[: spot.start(1)] + pack(b" ".join(words)) + data[spot.end(1) :]
 
 
 def damage_lines(draw: st.DrawFn, data: bytes) -> bytes:
