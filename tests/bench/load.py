@@ -36,6 +36,10 @@ MOST_SECONDS = 3_600.0
 MOST_PER_S = 5_000.0
 MOST_IN_FLIGHT = 2_000  # arrivals beyond it count as failed: a service that far behind has failed them
 TIMEOUT_S = 30.0
+# The service closes a connection that was idle for 5 s; one that it is just closing would look like a failure.
+MOST_IDLE_S = 2.0
+# Of the service's log, one JSON object a line.
+_EVENTS = (b'"listening"', b'"snapshot_opened"')
 
 
 class Client:
@@ -44,7 +48,7 @@ class Client:
     def __init__(self, port: int, timeout_s: float = TIMEOUT_S) -> None:
         self._port = port
         self._timeout_s = timeout_s
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def ask(self, body: bytes, due: float) -> Sample:
         """Send one question; a connection that fails is a request that failed, and is not tried again."""
@@ -58,7 +62,7 @@ class Client:
         return Sample(due, done, status, snapshot["id"] if snapshot else "")
 
     async def _exchange(self, body: bytes) -> tuple[int, bytes]:
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = await self._connection()
         try:
             head = (
                 f"POST /v1/ask HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Type: application/json\r\n"
@@ -74,12 +78,21 @@ class Client:
         if headers.get("connection", "").lower() == "close":
             writer.close()
         else:
-            self._idle.append((reader, writer))
+            self._idle.append((time.monotonic(), reader, writer))
         return int(first.split()[1]), content
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Take the connection that was idle for the shortest time, or open one."""
+        while self._idle:
+            since, reader, writer = self._idle.pop()
+            if time.monotonic() - since < MOST_IDLE_S and not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self._port)
 
     async def close(self) -> None:
         """Close the connections that are open."""
-        for _, writer in self._idle:
+        for _, _, writer in self._idle:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
@@ -135,6 +148,8 @@ class Served:
         self.workers = workers
         self._process = process
         self._log_path = log_path
+        self._read_bytes = 0
+        self._seen: list[dict[str, Any]] = []
 
     @property
     def port(self) -> int:
@@ -146,9 +161,13 @@ class Served:
         return sum(event.get("snapshot") == snapshot for event in self._events("snapshot_opened"))
 
     def _events(self, name: str) -> list[dict[str, Any]]:
-        with self._log_path.open(encoding="utf-8") as log:
-            # A line under way has no end yet.
-            return [json.loads(line) for line in log if f'"{name}"' in line and line.endswith("\n")]
+        # Only what is new is read: the log gets a line for every request, and looking must cost the service nothing.
+        with self._log_path.open("rb") as log:
+            log.seek(self._read_bytes)
+            complete, end, _ = log.read().rpartition(b"\n")  # a line under way has no end yet
+        self._read_bytes += len(complete) + len(end)
+        self._seen += [json.loads(line) for line in complete.split(b"\n") if any(event in line for event in _EVENTS)]
+        return [event for event in self._seen if event["event"] == name]
 
     def worker_pids(self) -> list[int]:
         """Return the processes that answer: the children of the supervisor, or the process itself."""
