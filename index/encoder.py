@@ -97,7 +97,7 @@ def _read_description(folder: Path, fingerprint: str) -> dict[str, Any]:
         sizes = int(description["dimension"]) > 0 and int(description["max_tokens"]) > 0
     except FileNotFoundError as error:
         raise ModelUnusable("the question encoder was not exported", where=str(folder), fix=_REBUILD) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ModelUnusable("not a readable encoder description", where=str(path), fix=_REBUILD) from error
     if not known or not sizes:
         raise ModelUnusable("made for another model or by another version", where=str(path), fix=_REBUILD)

@@ -103,7 +103,7 @@ def read_manifest(folder: Path) -> Manifest:
         data = json.loads(path.read_bytes())
     except OSError as error:
         raise _corrupt(path, f"can't be read: {error.strerror}") from error
-    except ValueError as error:  # also UnicodeDecodeError
+    except (ValueError, RecursionError) as error:  # also UnicodeDecodeError, and a thousand brackets
         raise _corrupt(path, f"is not JSON: {error}") from error
     version = data.get("format_version") if isinstance(data, dict) else None
     if not isinstance(version, int):

@@ -67,7 +67,7 @@ def _busy(path: Path) -> WriterBusy:
     try:
         holder = json.loads(path.read_bytes())
         who = f"process {int(holder['pid'])}, since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         who = "a process that has not said which"
     what = f"another build is writing this index ({who})"
     return WriterBusy(what, where=str(path), fix="wait for it to end, or stop it")

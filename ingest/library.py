@@ -224,12 +224,12 @@ def _read_library_toml(root: Path) -> _LibraryToml:
         raise LibraryMalformed(
             "is not UTF-8", where=f"{LIBRARY_FILE}, line {line}", fix="save the file as UTF-8"
         ) from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except ValidationError as error:
+        raise _malformed(error) from error
+    except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, a thousand brackets
         raise LibraryMalformed(
             f"is not valid TOML: {error}", where=LIBRARY_FILE, fix="correct the line; texts stand in quotes"
         ) from error
-    except ValidationError as error:
-        raise _malformed(error) from error
 
 
 def _malformed(error: ValidationError) -> LibraryMalformed:

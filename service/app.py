@@ -17,6 +17,7 @@ from service.api import add_api
 from service.box import add_box
 from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers
 from service.embed_page import add_embed_page
+from service.gap_routes import add_gap_report, open_gap_counts
 from service.language import parse_languages
 from service.library_pages import add_library_pages
 from service.pages import Pages, add_pages, render_error
@@ -36,7 +37,7 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
 
     While it runs it looks for new snapshots every `settings.refresh_s` seconds; it closes `live` when it ends.
     """
-    service = Service(settings, live, encoder_provider)
+    service = Service(settings, live, encoder_provider, open_gap_counts(settings))
     pages = Pages(parse_languages(settings.model_languages))
     render = render_error(pages, settings.docs_public_url)
 
@@ -66,6 +67,8 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
     )
     add_api(app, service)
     add_library_pages(app, service, pages)
+    if service.gaps is not None:
+        add_gap_report(app, service, service.gaps)
     add_pages(app, service, pages)
     # FastAPI's documented way to extend the document; mypy sees a method.
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]

@@ -211,10 +211,10 @@ def parse_lexicon(text: str, where: str = "lexicon") -> Lexicon:
     """
     try:
         fields = _LexiconFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise _invalid(f"is not valid TOML: {error}", where, "mend that line") from error
     except ValidationError as error:
         raise _unfit(error, text, where) from error
+    except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, a thousand brackets
+        raise _invalid(f"is not valid TOML: {error}", where, "mend that line") from error
     entries = tuple(Entry(e.name, e.kind, e.means, e.search or e.means, e.source, e.exact_case) for e in fields.entries)
     lexicon = Lexicon(
         entries,

@@ -261,10 +261,10 @@ def parse_notices(text: str, where: str = "notices") -> tuple[tuple[Text, ...], 
     """
     try:
         fields = _File.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise _invalid(f"is not valid TOML: {error}", where, "mend that line") from error
     except ValidationError as error:
         raise _unfit(error, where) from error
+    except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, a thousand brackets
+        raise _invalid(f"is not valid TOML: {error}", where, "mend that line") from error
     texts = tuple(
         Text(**{**dict(n), "links": tuple(NoticeLink(link.label, link.href) for link in n.links)})
         for n in fields.notices

@@ -24,6 +24,7 @@ from ingest.errors import AppError
 from service.answer import Answer, Question
 from service.answering import AnswerPolicy, answer_question, answer_without_index, parse_question
 from service.calibration import abstain_model
+from service.gaps import GapCounts
 from service.language import language_warnings, parse_languages
 from service.lexicon import open_lexicon
 from service.notices import NoticeBoard, notices_only, open_notices
@@ -139,6 +140,7 @@ class Service:
     settings: Settings
     live: LiveSnapshot
     encoder_provider: EncoderProvider
+    gaps: GapCounts | None = None
     version: str = field(default_factory=lambda: version("citewell"))
 
     def check_question(self, request: AskRequest) -> Question:
@@ -169,7 +171,11 @@ class Service:
             with self.snapshot() as snapshot:
                 encoder = self.encoder_provider(snapshot.manifest.model.fingerprint)
                 policy = policy_for(self.settings, snapshot)
-                return answer_question(question, snapshot, encoder, policy, notices=board)
+                answer = answer_question(question, snapshot, encoder, policy, notices=board)
+                # An answer that was begun before a switch counts nowhere: its clusters are gone.
+                if self.gaps is not None and snapshot.id == self.live.snapshot_id:
+                    self.gaps.record(answer.reason, question.text, snapshot, encoder)
+                return answer
         except Exception as error:
             # Whatever failed: somebody in danger gets the notice, everybody else the error.
             notices = notices_only(question.text, board, None)

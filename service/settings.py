@@ -153,6 +153,20 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="Time between two looks for a newly published snapshot (seconds).",
     )
+    gap_report: bool = Field(
+        default=False,
+        description="Count abstentions by part of the library, in memory, and tell them at `/v1/gaps`.",
+    )
+    gap_report_step: int = Field(
+        default=10, ge=10, le=1_000_000, description="Abstentions are told in multiples of this (count, at least 10)."
+    )
+    gap_report_reset_h: float = Field(
+        default=168.0,
+        ge=1.0,
+        le=8_784.0,
+        allow_inf_nan=False,
+        description="Time after which abstentions are counted from 0 again (hours).",
+    )
     docs_public_url: WebAddress = Field(
         default="", description="Page that explains the error codes; an error's `type` becomes `<address>#<code>`."
     )
@@ -222,7 +236,7 @@ def _read_settings_file() -> tuple[str, dict[str, Any]]:
         ) from error
     except UnicodeDecodeError as error:
         raise SettingsInvalid("is not UTF-8", where=str(path), fix="save it as UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, a thousand brackets
         raise SettingsInvalid(f"is not valid TOML: {error}", where=str(path), fix="mend that line") from error
     for name in values:
         if name not in Settings.model_fields:

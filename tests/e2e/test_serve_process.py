@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import http.client
+import importlib.metadata
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from service import prove
 
@@ -265,3 +270,85 @@ print(json.dumps(sorted(loaded & {{"torch", "sentence_transformers", "transforme
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+@pytest.mark.parametrize(("is_built", "code"), [(True, 0), (False, 1)])
+def test_health_check_of_the_image(is_built: bool, code: int, index_dir: Path, tmp_path: Path) -> None:
+    """This ensures that the image's health check passes for a process that can answer and fails for one that can't."""
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text("utf-8")
+    written = re.search(r"HEALTHCHECK .*\\\n\s+CMD (\[.*\])", dockerfile)
+    assert written is not None
+    _, *arguments = json.loads(written.group(1))
+
+    with _serve(index_dir if is_built else tmp_path / "absent", tmp_path / "log") as served:
+        here = [argument.replace(":8000/", f":{served.port}/") for argument in arguments]
+        done = subprocess.run([sys.executable, *here], check=False, capture_output=True, timeout=60)
+
+    assert done.returncode == code
+    assert here != arguments
+
+
+def test_serving_set_is_enough(index_dir: Path, tmp_path: Path) -> None:
+    """This ensures that answering needs nothing but the dependency group that the serving image is made of."""
+    groups = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    # The test client is the test's own.
+    allowed = _with_dependencies([*groups["serve"], "httpx2"])
+    code = f"""
+import json, sys
+from importlib.abc import MetaPathFinder
+from importlib.metadata import packages_distributions
+
+allowed = set({sorted(allowed)!r})
+others = {{name for name, owners in packages_distributions().items() if not allowed & {{o.lower().replace("_", "-")
+          for o in owners}}}} - {{"ingest", "index", "service"}}
+
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in others:
+            raise ModuleNotFoundError(f"not in the serving set: {{name}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from starlette.testclient import TestClient
+from service.cli import run
+from service.commands.serving import make_app
+from service.settings import load_settings
+
+with TestClient(make_app(load_settings({{"index_dir": {str(index_dir)!r}, "gap_report": True}}))) as client:
+    assert client.post("/v1/ask", json={{"question": {QUESTION!r}, "explain": True}}).json()["passages"]
+    for path in ("/", "/documents/naloxone.md", "/v1/documents", "/v1/health", "/openapi.json"):
+        assert client.get(path).status_code == 200, path
+    assert client.post("/", data={{"question": {QUESTION!r}}}).status_code == 200
+assert run(["snapshots", "--index-dir", {str(index_dir)!r}]) == 0
+assert run(["verify", "--index-dir", {str(index_dir)!r}]) == 0
+print("torch" in others, "pypdf" in others, "lxml" in others)
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=_environment(),
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "True True True"
+
+
+def _with_dependencies(requirements: list[str]) -> set[str]:
+    """Return the names of distributions that these need, themselves among them, as installed here."""
+    found: set[str] = set()
+    waiting = [(requirement, "") for requirement in requirements]
+    while waiting:
+        text, extra = waiting.pop()
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        if name not in found:
+            found.add(name)
+            needed = importlib.metadata.requires(requirement.name) or []
+            waiting += [(text, extra) for text in needed for extra in ("", *requirement.extras)]
+    return found

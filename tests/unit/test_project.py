@@ -54,6 +54,7 @@ def imported(path: Path) -> set[str]:
                 "service/edge.py",
                 "service/runtime.py",
                 "service/app.py",
+                "service/gaps.py",
                 "service/commands/serving.py",
             },
         ),

@@ -1,0 +1,118 @@
+"""The gap report over HTTP: its route and its schema. Counts nothing."""
+
+# No postponed annotations here: the framework reads them.
+from typing import Any, Final
+
+from fastapi import FastAPI, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.gaps import GapCounts, GapReport
+from service.problems import PROBLEM_MEDIA_TYPE
+from service.runtime import Service
+from service.settings import Settings
+
+GAPS_PATH: Final = "/v1/gaps"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class GapDocumentOut(_Model):
+    """A document at the centre of a part of the library."""
+
+    id: str
+    title: str
+
+
+class GapOut(_Model):
+    """A part of the library near which questions found no answer."""
+
+    at_least: int = Field(ge=0, description="Abstentions, rounded down to a multiple of `step`.")
+    passages: int = Field(ge=0, description="How many the library has there.")
+    documents: tuple[GapDocumentOut, ...] = Field(description="The most central ones.")
+    headings: tuple[str, ...] = Field(description="Of the most central passages.")
+
+
+class GapReportOut(_Model):
+    """
+    Where the library left questions unanswered, by parts of the library.
+
+    Made from counts in one process's memory; no question is kept.
+    """
+
+    snapshot_id: str
+    process: str = Field(description="Each serving process counts for itself; this tells them apart. New at a restart.")
+    processes: int = Field(ge=1, description="How many there are; add up the reports of different ones.")
+    step: int = Field(ge=10, description="Every number of abstentions is a multiple of this.")
+    reset_after_h: float = Field(description="Hours after which counting begins again.")
+    off_topic_at_least: int = Field(ge=0, description="Abstentions on subjects that the library does not speak of.")
+    gaps: tuple[GapOut, ...] = Field(description="Most abstentions first; parts with fewer than `step` are left out.")
+
+
+def open_gap_counts(settings: Settings) -> GapCounts | None:
+    """Return what counts the abstentions of this process, None unless the operator wants it."""
+    if not settings.gap_report:
+        return None
+    return GapCounts(step=settings.gap_report_step, reset_after_h=settings.gap_report_reset_h)
+
+
+def gap_report(service: Service, counts: GapCounts) -> GapReportOut:
+    """
+    Return the report as it is sent.
+
+    Raises:
+        NoSnapshot: there is no library to have gaps.
+    """
+    with service.snapshot() as snapshot:
+        return _report_out(counts.report(snapshot), service.settings)
+
+
+def add_gap_report(app: FastAPI, service: Service, counts: GapCounts, path: str = GAPS_PATH, **route: Any) -> None:
+    """
+    Add the route of the report.
+
+    Args:
+        route: more for FastAPI, such as `dependencies` that let only some people in.
+    """
+
+    @app.get(
+        path,
+        operation_id="get_gaps",
+        summary="What is asked for and not in the library",
+        responses={status: _problem(title) for status, title in _PROBLEMS.items()},
+        response_model=GapReportOut,
+        **route,
+    )
+    def get_gaps() -> Response:
+        """Tell near which parts of the library questions found no answer, in rounded numbers."""
+        report = gap_report(service, counts)
+        return Response(report.model_dump_json(), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+_PROBLEMS = {500: "Internal error", 503: "Nothing has been indexed yet"}
+
+
+def _problem(title: str) -> dict[str, Any]:
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+    return {"description": title, "content": content}
+
+
+def _report_out(report: GapReport, settings: Settings) -> GapReportOut:
+    return GapReportOut(
+        snapshot_id=report.snapshot_id,
+        process=report.process,
+        processes=settings.workers,
+        step=report.step,
+        reset_after_h=settings.gap_report_reset_h,
+        off_topic_at_least=report.off_topic_at_least,
+        gaps=tuple(
+            GapOut(
+                at_least=gap.at_least,
+                passages=gap.cluster.n_passages,
+                documents=tuple(GapDocumentOut(id=name, title=title) for name, title in gap.cluster.documents),
+                headings=gap.cluster.headings,
+            )
+            for gap in report.gaps
+        ),
+    )
