@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Final
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -18,6 +19,8 @@ from service.schemas import AskRequest, FiltersIn
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 _ASKED = "asked_text"
+# Of JSON that ends too soon or holds a slip.
+_BEGUN_QUESTION = re.compile(r'"question"\s*:\s*"(.*)', re.DOTALL)
 _MAX_FORM_FIELDS = 50
 _FORM_FIELDS = ("question", "source_type")
 _FIX = (
@@ -85,17 +88,19 @@ def _keep_asked(request: Request, text: str) -> None:
 
 
 def _json_question(body: bytes) -> str:
-    """Return the question of a body, also of one that is refused; where it is no JSON, the body as text."""
+    """Return the question of a body, also of one that is refused or cut off; "" where none can be made out."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        return body.decode("utf-8", "ignore")
+        begun = _BEGUN_QUESTION.search(body.decode("utf-8", "ignore"))
+        return begun[1] if begun else ""
     question = value.get("question") if isinstance(value, dict) else value
     return question if isinstance(question, str) else ""
 
 
 def _form_text(body: bytes) -> str:
-    return unquote_plus(body.decode("ascii", "ignore"), errors="ignore").removeprefix("question=")
+    fields = (part.partition("=") for part in body.decode("ascii", "ignore").split("&"))
+    return unquote_plus(next((value for name, _, value in fields if name == "question"), ""), errors="ignore")
 
 
 async def read_body(request: Request, media_type: str, max_bytes: int, timeout_s: float) -> bytes:

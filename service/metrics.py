@@ -76,9 +76,11 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._built = Gauge(
-            "citewell_snapshot_built_timestamp_seconds", "When the oldest snapshot in use was built.",
-            multiprocess_mode="livemin", registry=registry,
-        )  # fmt: skip
+            "citewell_snapshot_built_timestamp_seconds",
+            "When the oldest snapshot in use was built; 0 while a process has none.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
         self._of_this_process = _SnapshotCollector()
 
     def answered(self, outcome: str, reason: str, notices: Iterable[str], seconds: Mapping[str, float]) -> None:
@@ -131,7 +133,7 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, path=self._folder)  # type: ignore[no-untyped-call]  # the library's own
         of_this_process = CollectorRegistry()
-        of_this_process.register(self._of_this_process)  # type: ignore[arg-type]  # only `collect` is asked of it
+        of_this_process.register(self._of_this_process)
         return generate_latest(registry) + generate_latest(of_this_process)
 
     @property
@@ -177,7 +179,7 @@ def forget_process(folder: str | None, process_id: int) -> None:
     if folder is not None:
         from prometheus_client.multiprocess import mark_process_dead
 
-        mark_process_dead(process_id, path=folder)
+        mark_process_dead(process_id, path=folder)  # type: ignore[no-untyped-call]  # the library's own
 
 
 def resident_bytes() -> int:
