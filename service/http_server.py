@@ -1,7 +1,7 @@
 """
 uvicorn as Citewell needs it: no slow head of a request, an orderly end that drops nobody, workers that come back.
 
-With `service.commands.serving` the only module that imports uvicorn. Knows no route.
+The only module that imports uvicorn. Knows no route.
 """
 
 from __future__ import annotations

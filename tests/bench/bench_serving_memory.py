@@ -70,7 +70,7 @@ def switch(server: Server, index_dir: IndexDir, names: list[str], n: int) -> Ite
         name = names[number % len(names)]
         index_dir.rollback(name)
         server.wait_until(lambda name=name: server.send("/v1/health").json()["snapshot"]["id"] == name)
-        ask_all(server, mixed_questions(4, seed=number))
+        ask_all(server, mixed_questions(2, seed=number))
         yield megabytes(server)
 
 

@@ -45,7 +45,9 @@ def imported(path: Path) -> set[str]:
         ("sentence_transformers", {"index/model_loading.py"}),
         ("nupunkt", {"ingest/sentences.py"}),
         ("mammoth", {"ingest/readers/word.py"}),
-        ("uvicorn", {"service/commands/serving.py"}),
+        ("uvicorn", {"service/http_server.py"}),
+        ("limits", {"service/rate_limit.py"}),
+        ("prometheus_client", {"service/metrics.py"}),
         (
             "structlog",
             {
@@ -54,6 +56,7 @@ def imported(path: Path) -> set[str]:
                 "service/runtime.py",
                 "service/app.py",
                 "service/commands/serving.py",
+                "service/http_server.py",
             },
         ),
     ],
