@@ -20,7 +20,7 @@ JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 _ASKED = "asked_text"
 # Of JSON that ends too soon or holds a slip.
-_BEGUN_QUESTION = re.compile(r'"question"\s*:\s*"(.*)', re.DOTALL)
+_BEGUN_QUESTION = re.compile(r'"question"\s*:\s*"((?:[^"\\]|\\.)*)', re.DOTALL)
 _MAX_FORM_FIELDS = 50
 _FORM_FIELDS = ("question", "source_type")
 _FIX = (
@@ -84,7 +84,8 @@ def asked_text(scope: Scope) -> str:
 
 
 def _keep_asked(request: Request, text: str) -> None:
-    request.scope.setdefault("state", {})[_ASKED] = text
+    readable = "".join(c if c.isprintable() else " " for c in text)
+    request.scope.setdefault("state", {})[_ASKED] = readable
 
 
 def _json_question(body: bytes) -> str:
