@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,9 @@ def _open_tokenizer(folder: Path, max_tokens: int) -> Any:
 
 
 def _open_session(folder: Path) -> Any:
+    # Since 1.29 onnxruntime's Linux packages write an id into the temporary folder and send figures about sessions and
+    # models to its maker. The switch is read once, when the library is imported; nothing is then made, kept or sent.
+    os.putenv("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -28,6 +28,7 @@ from service.evidence import evidence_span, segments
 from service.language import ENGLISH, holds_language, unknown_language
 from service.lexicon import Lexicon
 from service.notices import NoticeBoard, notices_only
+from service.phases import Phases
 from service.understanding import NO_LEXICON, understand
 
 MAX_TOP_K = 20
@@ -108,6 +109,7 @@ def answer_question(
     policy: AnswerPolicy = AnswerPolicy(),
     today: date | None = None,
     notices: NoticeBoard | None = None,
+    phases: Phases | None = None,
 ) -> Answer:
     """
     Answer one question from one snapshot.
@@ -115,25 +117,31 @@ def answer_question(
     Args:
         today: by which flags such as an overdue review are computed; the current day where not given.
         notices: the operator's crisis notices; they come before retrieval and depend on nothing that it finds.
+        phases: learns how long each step took.
 
     Raises:
         ModelMismatch: the encoder is not the model that the snapshot was built with.
         CitationMismatch: a quote is not in its document.
     """
-    start = time.perf_counter()
+    start, phases = time.perf_counter(), phases or Phases()
     encoder = _Remembering(encoder)
     shown = notices_only(question.text, notices, encoder)
+    phases.done("notices")
     if not _is_understood(question.text, snapshot, policy):
         return _in_unknown_language(snapshot, shown, start)
     query = understand(question.text, snapshot.lexical, policy.lexicon)
+    phases.done("understand")
     retrieval = retrieve(
         snapshot, encoder, query, filters=question.filters, preferred=policy.preferred, config=policy.fusion
     )
+    phases.done("retrieve")
     decision = policy.abstain.decide(look_at(question.text, retrieval, snapshot, query))
     answered = bool(retrieval.hits) and decision.confidence >= policy.threshold
+    phases.done("decide")
     limit = question.top_k if answered else min(policy.n_nearest, question.top_k)
     chosen = _choose(snapshot, question, retrieval.hits, limit, policy.max_per_document)
     passages = _quote(snapshot, chosen, retrieval, question.explain, today or datetime.now(UTC).date())
+    phases.done("quote")
     return Answer(
         answered=answered,
         confidence=round(decision.confidence, 4),

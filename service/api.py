@@ -18,6 +18,7 @@ from index.snapshot import Snapshot
 from ingest.model import SourceType
 from service.bodies import read_ask_json
 from service.citing import document_card, proof
+from service.desk import Desk
 from service.examples import ABSTENTION, ASK_REQUEST, ASK_RESPONSE
 from service.library_view import PassageInPlace, find_document, find_passage
 from service.problems import PROBLEM_MEDIA_TYPE, Problem
@@ -62,11 +63,11 @@ class PassageQuery(BaseModel):
     context: bool = False
 
 
-def add_api(app: FastAPI, service: Service) -> None:
+def add_api(app: FastAPI, service: Service, desk: Desk) -> None:
     """Add the routes under /v1."""
 
     async def ask_body(request: Request) -> AskRequest:
-        return await read_ask_json(request, service.settings.max_body_bytes)
+        return await read_ask_json(request, service.settings.max_body_bytes, service.settings.body_timeout_s)
 
     @app.post(
         "/v1/ask",
@@ -74,7 +75,7 @@ def add_api(app: FastAPI, service: Service) -> None:
         summary="Answer a question with quotations",
         responses=_responses(
             AskResponse,
-            [413, 415, 422, 500, 503],
+            [408, 413, 415, 422, 429, 500, 503],
             examples={"answer": {"value": ASK_RESPONSE}, "abstention": {"value": ABSTENTION}},
         ),
         openapi_extra={
@@ -89,10 +90,14 @@ def add_api(app: FastAPI, service: Service) -> None:
             }
         },
     )
-    def post_ask(body: Annotated[AskRequest, Depends(ask_body)]) -> Response:
+    async def post_ask(request: Request, body: Annotated[AskRequest, Depends(ask_body)]) -> Response:
         """Quote the passages that answer, word for word; or say that none does. The question is stored nowhere."""
-        answer = service.ask(service.check_question(body))
-        return _json(AskResponse.from_answer(answer), {"cache-control": "no-store"})
+
+        def ask() -> Response:
+            answer = service.ask(service.check_question(body))
+            return _json(AskResponse.from_answer(answer), {"cache-control": "no-store"})
+
+        return await desk.serve(request.client, ask)
 
     _add_document_list(app, service)
     # Before the document itself, whose id may hold slashes; no document's id ends in "/text", all have an ending.
@@ -188,7 +193,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
         summary="Can questions be answered?",
         responses=_responses(Health, [500]) | {503: {"model": Health, "description": "Lives, but can't answer yet."}},
     )
-    def get_health() -> Response:
+    async def get_health() -> Response:
         """Say whether questions can be answered and from which snapshot; 503 with the same body while they can't."""
         health = service.health()
         return _json(health, {"cache-control": "no-store"}, status=200 if health.ready else 503)
@@ -199,9 +204,26 @@ def _add_health(app: FastAPI, service: Service) -> None:
         summary="Does the process live?",
         responses=_responses(Health, [500]),
     )
-    def get_health_live() -> Response:
+    async def get_health_live() -> Response:
         """Say the same with status 200 as long as the process answers at all."""
         return _json(service.health(), {"cache-control": "no-store"})
+
+    @app.get(
+        "/v1/health/ready",
+        operation_id="get_health_ready",
+        summary="Should questions be sent here?",
+        responses=_responses(Health, [500]) | {503: {"model": Health, "description": "Not now."}},
+    )
+    async def get_health_ready() -> Response:
+        """Say the same with status 503 while nothing can be answered, and from the moment the process is to end."""
+        health = service.health()
+        return _json(health, {"cache-control": "no-store"}, status=200 if health.ready else 503)
+
+    if (metrics := service.metrics) is not None:
+
+        @app.get("/metrics", include_in_schema=False)
+        async def get_metrics() -> Response:
+            return Response(metrics.text(), media_type=metrics.content_type, headers={"cache-control": "no-store"})
 
 
 def _page_of(snapshot: Snapshot, query: DocumentsQuery) -> DocumentPage:
@@ -278,9 +300,13 @@ def _json(model: BaseModel, headers: dict[str, str], status: int = 200) -> Respo
 
 _STATUS_EXAMPLES = {
     404: Problem(404, "not_found", "Not found", "document: no document has that id", "see GET /v1/documents"),
+    408: Problem(
+        408, "body_too_slow", "The request was too slow", "body: not there within 10 seconds", "send it again"
+    ),
     413: Problem(413, "body_too_large", "The request is too large", "body: more than 65536 bytes", "send less"),
     415: Problem(415, "media_type_unsupported", "Unsupported content type", "Content-Type: not JSON", "send JSON"),
     422: Problem(422, "request_invalid", "The request is not valid", "body: top_k must be at least 1", "see this page"),
+    429: Problem(429, "rate_limited", "Too many questions", "more than 60 in a minute", "ask again in 12 seconds"),
     500: Problem(500, "internal_error", "Internal error", "Something failed that should not.", "Try again."),
     503: Problem(503, "no_snapshot", "Nothing has been indexed yet", "there is no index", "run `citewell build`"),
 }

@@ -6,50 +6,82 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from index.live import LiveSnapshot
+from service.admission import Admission, Places
 from service.api import add_api
 from service.box import add_box
-from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers
+from service.client_address import ForwardedClient
+from service.desk import Desk
+from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers, show_app_error
 from service.embed_page import add_embed_page
 from service.gap_routes import add_gap_report, open_gap_counts
 from service.language import parse_languages
 from service.library_pages import add_library_pages
+from service.metrics import Metrics
+from service.operator_files import OperatorFiles, open_files
 from service.pages import Pages, add_pages, render_error
+from service.rate_limit import RateLimiter
 from service.runtime import EncoderProvider, Refresher, Service
 from service.schemas import AskRequest, ProblemOut
 from service.settings import Settings
 
+# Of the lifespan's state: the event that is set when the process is to end.
+DRAINING = "draining"
+# What a page of another site may read of a response.
+_EXPOSED = ("etag", "ratelimit", "ratelimit-policy", "repr-digest", "retry-after", "x-request-id", "x-text-sha256")
 _ABOUT = (
     "Answers questions with verbatim, cited passages from a library of documents, or says that none answers. "
     "Questions are not stored, logged or put into addresses."
 )
 
 
-def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: EncoderProvider) -> FastAPI:
+def create_app(
+    settings: Settings,
+    live: LiveSnapshot,
+    encoder_provider: EncoderProvider,
+    files: OperatorFiles | None = None,
+    metrics: Metrics | None = None,
+) -> FastAPI:
     """
     Put the application together.
 
-    While it runs it looks for new snapshots every `settings.refresh_s` seconds; it closes `live` when it ends.
+    While it runs it looks for new snapshots and changed files every `settings.refresh_s` seconds; it closes `live` when
+    it ends. The server tells it that it is about to end through `draining` of the lifespan's state.
+
+    Args:
+        files: the operator's files as they were read; None reads them now.
+        metrics: where figures go; None makes some of this process's own, if the operator wants any.
+
+    Raises:
+        NoticesInvalid, LexiconInvalid, CalibrationInvalid: a file of the operator is not valid.
     """
-    service = Service(settings, live, encoder_provider, open_gap_counts(settings))
+    files = files or open_files(settings)
+    metrics = (metrics or Metrics()) if settings.metrics else None
+    service = Service(settings, live, encoder_provider, files, metrics, open_gap_counts(settings))
     pages = Pages(parse_languages(settings.model_languages))
-    render = render_error(pages, settings.docs_public_url)
+    render = render_error(pages, service)
+    places = Places(settings.threads + settings.max_waiting)
+    desk = Desk(places, RateLimiter(settings.rate_limit) if settings.rate_limit else None)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001  the framework's signature
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:  # noqa: ARG001  the framework's signature
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
-        refresher = Refresher(live, settings.refresh_s)
+        # A thread of its own: those of the requests may all hang when the process is to end.
+        own = CapacityLimiter(1)
+        refresher = Refresher(live, settings.refresh_s, files, metrics)
         # Before the first request: whoever is let in finds what there is.
-        await anyio.to_thread.run_sync(refresher.look)
+        await anyio.to_thread.run_sync(refresher.look, limiter=own)
         refresher.start()
-        yield
-        await anyio.to_thread.run_sync(refresher.stop)
+        yield {DRAINING: service.draining}
+        await anyio.to_thread.run_sync(refresher.stop, limiter=own)
         live.close()
 
     app = FastAPI(
@@ -65,24 +97,27 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
         redirect_slashes=False,
         exception_handlers=error_handlers(render),
     )
-    add_api(app, service)
+    add_api(app, service, desk)
     add_library_pages(app, service, pages)
     if service.gaps is not None:
         add_gap_report(app, service, service.gaps)
-    add_pages(app, service, pages)
+    add_pages(app, service, pages, desk)
     # FastAPI's documented way to extend the document; mypy sees a method.
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
     app.add_middleware(CrashGuard, render=render)
+    show = partial(show_app_error, render)
+    app.add_middleware(Admission, places=places, timeout_s=settings.request_timeout_s, render=show)
     if settings.cors_origins:
         app.add_middleware(
             CorsWithProblems,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["content-type"],
-            expose_headers=["x-request-id", "etag", "x-text-sha256", "retry-after"],
+            allow_headers=["content-type", "if-none-match", "x-request-id"],
+            expose_headers=_EXPOSED,
         )
     add_embed_page(app, pages, add_box(app))
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, metrics=metrics)
+    app.add_middleware(ForwardedClient, trusted=settings.trusted_proxies, on_untrusted=service.forged.set)
     return app
 
 

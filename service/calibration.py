@@ -168,18 +168,23 @@ def to_model(calibration: CalibrationFile, sha256: str = "") -> AbstainModel:
 
 
 def abstain_model(
-    path: Path | None, manifest: Manifest, fusion: FusionConfig = FusionConfig(), shipped: Path = SHIPPED
+    path: Path | None,
+    manifest: Manifest,
+    fusion: FusionConfig = FusionConfig(),
+    shipped: Path = SHIPPED,
+    loaded: tuple[CalibrationFile, str] | None = None,
 ) -> tuple[AbstainModel, tuple[str, ...]]:
     """
     Return the model for one snapshot, and what an operator should know about it.
 
     Args:
         path: the operator's calibration; None takes the shipped one, or the fallback where that doesn't fit.
+        loaded: what was read from it, with its SHA-256, by a process that keeps watching it.
 
     Raises:
         CalibrationInvalid: the operator's file is not valid, or belongs to another embedding model.
     """
-    calibration, sha256 = _read_cached(path or shipped)
+    calibration, sha256 = loaded or _read_cached(path or shipped)
     fitted_with, here = calibration.model, manifest.model
     if fitted_with.fingerprint != here.fingerprint:
         difference = (
@@ -199,5 +204,5 @@ def abstain_model(
 
 @lru_cache(maxsize=8)
 def _read_cached(path: Path) -> tuple[CalibrationFile, str]:
-    # Read once a process: a calibration that is replaced takes effect with the next start, like every setting.
+    # Once a command; a serving process watches its files (`service.operator_files`), the shipped one never changes.
     return read_calibration(path)

@@ -23,7 +23,8 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.errors import AppError
-from service.errors import MethodNotAllowed, NotFound
+from service.errors import MethodNotAllowed, NotFound, TooBusy
+from service.metrics import Metrics
 from service.problems import (
     PROBLEM_MEDIA_TYPE,
     UNEXPECTED,
@@ -40,8 +41,12 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 }
+# What other sites may load into their pages; everything else of ours is for our own. A route may set its own header.
+_FOR_OTHER_SITES = frozenset(("/search-box.js",))
 PAGE_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -65,8 +70,9 @@ def request_id_of(scope: Scope) -> str:
 class Edge:
     """Outermost: gives every response an id and its security headers, and writes the one log line of a request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics | None = None) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -91,21 +97,29 @@ class Edge:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
+                if scope["path"] in _FOR_OTHER_SITES:
+                    headers.setdefault("cross-origin-resource-policy", "cross-origin")
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             elif is_head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
+        if self._metrics:
+            self._metrics.request_started()
         try:
             await self._app(inner, receive, send_on)
         finally:
+            route = getattr(inner.get("route"), "path", "unmatched")
+            seconds = time.perf_counter() - started
+            if self._metrics:
+                self._metrics.request_ended(route, status, seconds)
             structlog.get_logger("citewell.request").info(
                 "request",
                 method=scope["method"] if scope["method"] in _METHODS else "other",
-                route=getattr(inner.get("route"), "path", "unmatched"),
+                route=route,
                 status=status,
-                ms=round((time.perf_counter() - started) * 1000, 1),
+                ms=round(seconds * 1000, 1),
                 request_id=request_id,
             )
 
@@ -166,21 +180,26 @@ class CorsWithProblems(CORSMiddleware):
 Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
 
 
+def show_app_error(render: RenderError, request: Request, error: AppError) -> Response:
+    """Return a foreseen error as it is shown; what is the server's fault is logged, being busy is none."""
+    if rule_for(error).status >= 500 and not isinstance(error, TooBusy):
+        structlog.get_logger("citewell.request").error(
+            "request_failed",
+            code=error.code,
+            what=error.what,
+            where=error.where,
+            request_id=request_id_of(request.scope),
+        )
+    return render(request, problem_from(error))
+
+
 def error_handlers(render: RenderError) -> dict[int | type[Exception], Handler]:
     """Return the handlers that give every foreseen error the one shape."""
 
     async def on_app_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, AppError):
             raise error
-        if rule_for(error).status >= 500:
-            structlog.get_logger("citewell.request").error(
-                "request_failed",
-                code=error.code,
-                what=error.what,
-                where=error.where,
-                request_id=request_id_of(request.scope),
-            )
-        return render(request, problem_from(error))
+        return show_app_error(render, request, error)
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, RequestValidationError):

@@ -9,6 +9,10 @@ Errors of asking. None of them ever holds a question's text.
         ├── RequestInvalid       a field is missing, of the wrong type, out of range or unknown
         ├── BodyTooLarge         the request body passes the cap
         ├── MediaTypeUnsupported the body is not JSON (or, for the page, not a form)
+        ├── BodyTooSlow          the request body did not arrive in time
+        ├── RateLimited          this client asked too often
+        ├── TooBusy              all threads are taken, and the places for waiting
+        ├── TimedOut             no answer in time: something hangs
         ├── NotFound             no such route, document or passage
         ├── MethodNotAllowed     the route exists, the method does not
         ├── SettingsInvalid      a setting is malformed, or two contradict each other
@@ -23,13 +27,24 @@ Errors of asking. None of them ever holds a question's text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ingest.errors import AppError
 
 
 class RequestFault(AppError):
-    """Base of everything that a request or a command can get wrong."""
+    """
+    Base of everything that a request or a command can get wrong.
+
+    Args:
+        headers: header fields that go with it over HTTP, lower case, such as "retry-after".
+    """
 
     code = "request_fault"
+
+    def __init__(self, what: str, *, where: str = "", fix: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.headers: Mapping[str, str] = headers or {}
 
 
 class QuestionEmpty(RequestFault):
@@ -66,6 +81,30 @@ class MediaTypeUnsupported(RequestFault):
     """The body has a content type that the route does not take."""
 
     code = "media_type_unsupported"
+
+
+class BodyTooSlow(RequestFault):
+    """The request body did not arrive in time."""
+
+    code = "body_too_slow"
+
+
+class RateLimited(RequestFault):
+    """This client asked more often than the operator allows."""
+
+    code = "rate_limited"
+
+
+class TooBusy(RequestFault):
+    """All threads are taken, and all places for waiting."""
+
+    code = "too_busy"
+
+
+class TimedOut(RequestFault):
+    """There was no answer in time: something hangs."""
+
+    code = "timed_out"
 
 
 class NotFound(RequestFault):

@@ -6,6 +6,7 @@ Templates show values; whatever decides what is shown stands here.
 
 # No postponed annotations here: the framework reads them, and some name a function's own variables.
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,8 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from ingest.model import SourceType
 from service.answer import Answer, Question
-from service.bodies import read_ask_form
+from service.bodies import asked_text, read_ask_form
+from service.desk import Desk
 from service.edge import (
     PAGE_SECURITY_POLICY,
     SCRIPTED_PAGE_SECURITY_POLICY,
@@ -121,10 +123,17 @@ class Pages:
         return _page(self._templates.get_template("reader.html").render(values), 200, cache="no-cache")
 
 
-def render_error(pages: Pages, docs_url: str) -> RenderError:
-    """Return what shows an error: a page to a browser that asks for one, JSON to everything else and under /v1."""
+def render_error(pages: Pages, service: Service) -> RenderError:
+    """
+    Return what shows an error: a page to a browser that asks for one, JSON to everything else and under /v1.
+
+    Whatever failed, what somebody asked is held against the notices: an error must not keep one from them.
+    """
+    docs_url = service.settings.docs_public_url
 
     def render(request: Request, problem: Problem) -> Response:
+        problem = replace(problem, notices=service.notices_for_refused(asked_text(request.scope)))
+        service.count_error(problem.status, problem.code)
         request_id = request_id_of(request.scope)
         is_api = request.url.path.startswith(("/v1/", "/openapi.json"))
         if not is_api and "text/html" in request.headers.get("accept", ""):
@@ -132,6 +141,7 @@ def render_error(pages: Pages, docs_url: str) -> RenderError:
         else:
             response = ProblemResponse(problem.as_json(request_id, docs_url), problem.status)
             response.headers["cache-control"] = "no-store"
+        response.headers.update(problem.headers)
         if not is_api:
             response.headers["vary"] = "Accept"
         return response
@@ -139,11 +149,11 @@ def render_error(pages: Pages, docs_url: str) -> RenderError:
     return render
 
 
-def add_pages(app: FastAPI, service: Service, pages: Pages) -> None:
+def add_pages(app: FastAPI, service: Service, pages: Pages, desk: Desk) -> None:
     """Add the routes for people; the OpenAPI document, which is for programs, leaves them out."""
 
     async def asked_by_form(request: Request) -> AskRequest:
-        return await read_ask_form(request, service.settings.max_body_bytes)
+        return await read_ask_form(request, service.settings.max_body_bytes, service.settings.body_timeout_s)
 
     @app.get("/", include_in_schema=False)
     def get_search() -> Response:
@@ -151,9 +161,12 @@ def add_pages(app: FastAPI, service: Service, pages: Pages) -> None:
             return pages.search()
 
     @app.post("/", include_in_schema=False)
-    def post_search(asked: Annotated[AskRequest, Depends(asked_by_form)]) -> Response:
-        question = service.check_question(asked)
-        return pages.search(asked=question, answer=service.ask(question))
+    async def post_search(request: Request, asked: Annotated[AskRequest, Depends(asked_by_form)]) -> Response:
+        def search() -> Response:
+            question = service.check_question(asked)
+            return pages.search(asked=question, answer=service.ask(question))
+
+        return await desk.serve(request.client, search)
 
     @app.get("/c/{passage_id}", include_in_schema=False)
     def get_permalink(passage_id: str) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
@@ -16,7 +16,9 @@ from index import errors as index_errors
 from ingest import errors as ingest_errors
 from ingest.errors import AppError
 from service import errors as service_errors
+from service.answer import Notice
 from service.errors import RequestInvalid
+from service.schemas import NoticeOut
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 EXIT_FAILURE = 1
@@ -41,10 +43,12 @@ class Problem:
     title: str
     detail: str
     fix: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
 
     def as_json(self, request_id: str, docs_url: str = "") -> dict[str, object]:
-        """Return the members of an `application/problem+json` document."""
-        return {
+        """Return the members of an `application/problem+json` document; `notices` is one only where some are due."""
+        members: dict[str, object] = {
             "type": f"{docs_url}#{self.code}" if docs_url else f"urn:citewell:problem:{self.code}",
             "title": self.title,
             "status": self.status,
@@ -53,6 +57,9 @@ class Problem:
             "fix": self.fix,
             "request_id": request_id,
         }
+        if self.notices:
+            members["notices"] = [NoticeOut.from_notice(notice).model_dump(mode="json") for notice in self.notices]
+        return members
 
 
 RULES: dict[type[AppError], Rule] = {
@@ -87,6 +94,10 @@ RULES: dict[type[AppError], Rule] = {
     service_errors.RequestInvalid: Rule(422, "The request is not valid", EXIT_USAGE),
     service_errors.BodyTooLarge: Rule(413, "The request is too large", EXIT_USAGE),
     service_errors.MediaTypeUnsupported: Rule(415, "Unsupported content type", EXIT_USAGE),
+    service_errors.BodyTooSlow: Rule(408, "The request was too slow", EXIT_USAGE),
+    service_errors.RateLimited: Rule(429, "Too many questions"),
+    service_errors.TooBusy: Rule(503, "Too many people are asking"),
+    service_errors.TimedOut: Rule(503, "It took too long"),
     service_errors.NotFound: Rule(404, "Not found"),
     service_errors.MethodNotAllowed: Rule(405, "Method not allowed", EXIT_USAGE),
     service_errors.SettingsInvalid: Rule(500, "A setting is not valid", EXIT_USAGE),
@@ -123,7 +134,8 @@ def problem_from(error: AppError) -> Problem:
     """
     rule = rule_for(error)
     place = f"{error.where}: " if error.where and rule.status < 500 else ""
-    return Problem(rule.status, error.code, rule.title, f"{place}{error.what}", error.fix)
+    headers = getattr(error, "headers", {})
+    return Problem(rule.status, error.code, rule.title, f"{place}{error.what}", error.fix, headers)
 
 
 def frames_of(error: BaseException) -> list[str]:

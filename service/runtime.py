@@ -16,18 +16,22 @@ import structlog
 from index.encoder import open_encoder
 from index.errors import FilterUnknown, ModelMismatch
 from index.live import LiveSnapshot
+from index.manifest import Manifest
 from index.model import QueryEncoder
 from index.model_files import DEFAULT_MODEL, find_model
 from index.snapshot import Snapshot
 from index.store import IndexDir
 from ingest.errors import AppError
-from service.answer import Answer, Question
+from service.answer import Answer, Notice, Question
 from service.answering import AnswerPolicy, answer_question, answer_without_index, parse_question
 from service.calibration import abstain_model
 from service.gaps import GapCounts
 from service.language import language_warnings, parse_languages
 from service.lexicon import open_lexicon
+from service.metrics import Metrics, SnapshotFacts
 from service.notices import NoticeBoard, notices_only, open_notices
+from service.operator_files import OperatorFiles
+from service.phases import Phases
 from service.problems import frames_of, problem_from
 from service.schemas import AskRequest, Health, HealthSnapshot, ReloadError
 from service.settings import Settings
@@ -59,7 +63,9 @@ class EncoderShelf:
             return self._opened[fingerprint]
 
 
-def open_live(settings: Settings, encoder_provider: EncoderProvider) -> LiveSnapshot:
+def open_live(
+    settings: Settings, encoder_provider: EncoderProvider, files: OperatorFiles | None = None
+) -> LiveSnapshot:
     """
     Open the index folder for serving; each new snapshot answers one question before it is switched to.
 
@@ -72,21 +78,25 @@ def open_live(settings: Settings, encoder_provider: EncoderProvider) -> LiveSnap
 
     def warm(snapshot: Snapshot) -> None:
         encoder = encoder_provider(snapshot.manifest.model.fingerprint)
-        answer_question(Question(text="warm up"), snapshot, encoder, policy_for(settings, snapshot))
+        answer_question(Question(text="warm up"), snapshot, encoder, policy_for(settings, snapshot, files))
 
     return LiveSnapshot(IndexDir(settings.index_dir), fingerprint=_chosen_fingerprint(settings), warm=warm)
 
 
-def policy_for(settings: Settings, snapshot: Snapshot) -> AnswerPolicy:
+def policy_for(settings: Settings, snapshot: Snapshot, files: OperatorFiles | None = None) -> AnswerPolicy:
     """
     Return how questions to a snapshot are answered: the operator's choices and the calibration that fits its model.
+
+    Args:
+        files: what a serving process has read and keeps up to date; None reads lexicon and calibration once.
 
     Raises:
         CalibrationInvalid: the calibration that the operator names is not valid, or belongs to another model.
         LexiconInvalid: the lexicon is not valid.
     """
-    model, _ = abstain_model(settings.calibration, snapshot.manifest)
-    lexicon, _ = open_lexicon(settings.lexicon)
+    loaded = files.calibration.value if files and files.calibration else None
+    model, _ = abstain_model(settings.calibration, snapshot.manifest, loaded=loaded)
+    lexicon = files.lexicon.value if files else open_lexicon(settings.lexicon)[0]
     return AnswerPolicy(
         min_confidence=settings.min_confidence,
         abstain=model,
@@ -104,12 +114,6 @@ def board_for(settings: Settings) -> NoticeBoard | None:
         NoticesInvalid: the file is not valid.
     """
     return open_notices(settings.notices, settings.country, settings.notice_language)[0]
-
-
-def notice_warnings(settings: Settings) -> tuple[str, ...]:
-    """Return what an operator should know about the notices: none at all, or what must be verified again."""
-    board, warnings = open_notices(settings.notices, settings.country, settings.notice_language)
-    return warnings if board is None else board.warnings()
 
 
 def check_model(settings: Settings, snapshot: Snapshot) -> None:
@@ -135,13 +139,22 @@ def _chosen_fingerprint(settings: Settings) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Settings, index and encoder of one process, and the few things that every route does with them."""
+    """
+    Settings, index and encoder of one process, and the few things that every route does with them.
+
+    `draining` is set when the process is to end. `forged` is set when forwarding headers came from an address that is
+    not in `trusted_proxies`. `metrics` is None where the operator wants none.
+    """
 
     settings: Settings
     live: LiveSnapshot
     encoder_provider: EncoderProvider
+    files: OperatorFiles
+    metrics: Metrics | None = None
     gaps: GapCounts | None = None
     version: str = field(default_factory=lambda: version("citewell"))
+    draining: threading.Event = field(default_factory=threading.Event)
+    forged: threading.Event = field(default_factory=threading.Event)
 
     def check_question(self, request: AskRequest) -> Question:
         """
@@ -150,7 +163,8 @@ class Service:
         Raises:
             QuestionEmpty, QuestionTooLong, QuestionUnreadable, RequestInvalid
         """
-        return parse_question(
+        phases = Phases()
+        question = parse_question(
             request.question,
             top_k=request.top_k,
             filters=request.filters.to_filters(),
@@ -158,6 +172,10 @@ class Service:
             max_chars=self.settings.max_question_chars,
             max_top_k=self.settings.max_top_k,
         )
+        phases.done("parse")
+        if self.metrics:
+            self.metrics.timed(phases.seconds)
+        return question
 
     def ask(self, question: Question) -> Answer:
         """
@@ -166,12 +184,21 @@ class Service:
         Raises:
             NoSnapshot, ModelUnusable, ModelMismatch, FilterUnknown, CitationMismatch: and no notice is due.
         """
-        board = board_for(self.settings)
+        phases = Phases()
+        answer = self._answer(question, phases)
+        if self.metrics:
+            seconds = {**phases.seconds, "total": sum(phases.seconds.values())}
+            outcome = "answered" if answer.answered else "abstained"
+            self.metrics.answered(outcome, answer.reason or "", (notice.id for notice in answer.notices), seconds)
+        return answer
+
+    def _answer(self, question: Question, phases: Phases) -> Answer:
+        board = self.files.notices.value
         try:
             with self.snapshot() as snapshot:
                 encoder = self.encoder_provider(snapshot.manifest.model.fingerprint)
-                policy = policy_for(self.settings, snapshot)
-                answer = answer_question(question, snapshot, encoder, policy, notices=board)
+                policy = policy_for(self.settings, snapshot, self.files)
+                answer = answer_question(question, snapshot, encoder, policy, notices=board, phases=phases)
                 # An answer that was begun before a switch counts nowhere: its clusters are gone.
                 if self.gaps is not None and snapshot.id == self.live.snapshot_id:
                     self.gaps.record(answer.reason, question.text, snapshot, encoder)
@@ -186,6 +213,24 @@ class Service:
             return answer_without_index(
                 notices, "filters_match_nothing" if isinstance(error, FilterUnknown) else "no_index"
             )
+
+    def notices_for_refused(self, text: str) -> tuple[Notice, ...]:
+        """
+        Return the notices for what somebody asks who gets an error; by the text alone, as that takes 2 ms at most.
+
+        As much of it is looked at as may be asked. Never raises.
+        """
+        if not text:
+            return ()
+        notices = notices_only(text[: self.settings.max_question_chars], self.files.notices.value, None)
+        if self.metrics:
+            self.metrics.noticed(notice.id for notice in notices)
+        return notices
+
+    def count_error(self, status: int, code: str) -> None:
+        """Count an error that is sent."""
+        if self.metrics:
+            self.metrics.failed(status, code)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -213,16 +258,23 @@ class Service:
                     model=manifest.model.name,
                 )
                 warnings = [] if problem is None else ["a newer snapshot could not be opened; the older one is served"]
-                warnings += abstain_model(self.settings.calibration, manifest)[1]
-                warnings += open_lexicon(self.settings.lexicon)[1]
+                loaded = self.files.calibration.value if self.files.calibration else None
+                warnings += abstain_model(self.settings.calibration, manifest, loaded=loaded)[1]
                 warnings += language_warnings(snapshot, parse_languages(self.settings.model_languages))
         except AppError as error:
             shown = problem_from(error)
             current, warnings = None, [f"{shown.detail} ({shown.fix})"]
-        warnings += notice_warnings(self.settings)
+        warnings += self.files.warnings()
+        if self.draining.is_set():
+            warnings.append("this process is about to end")
+        if self.forged.is_set():
+            warnings.append(
+                "forwarding headers came from an address that is not in trusted_proxies and were ignored; if it is "
+                "your proxy, add it: until then all its clients share one rate limit"
+            )
         return Health(
             live=True,
-            ready=current is not None,
+            ready=current is not None and not self.draining.is_set(),
             version=self.version,
             snapshot=current,
             warnings=tuple(warnings),
@@ -233,11 +285,23 @@ class Service:
 
 
 class Refresher:
-    """Looks for a newly published snapshot every `interval_s` seconds, in a thread of its own."""
+    """
+    Looks for a newly published snapshot, and for changed files of the operator, every `interval_s` seconds.
 
-    def __init__(self, live: LiveSnapshot, interval_s: float) -> None:
+    In a thread of its own.
+    """
+
+    def __init__(
+        self,
+        live: LiveSnapshot,
+        interval_s: float,
+        files: OperatorFiles | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._live = live
         self._interval_s = interval_s
+        self._files = files
+        self._metrics = metrics
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="refresh", daemon=True)
 
@@ -255,7 +319,46 @@ class Refresher:
             self.look()
 
     def look(self) -> None:
-        """Take a new snapshot if there is one, and log what happened."""
+        """Take a new snapshot and changed files if there are any, and log what happened."""
+        self._look_for_files()
+        self._look_for_snapshot()
+        if self._metrics:
+            self._metrics.look(self._facts())
+
+    def _look_for_files(self) -> None:
+        log = structlog.get_logger("citewell.refresh")
+        try:
+            changed = self._files.look(self._manifest()) if self._files else {}
+        except Exception as error:  # noqa: BLE001  as below
+            log.error("files_failed", error=type(error).__name__, frames=frames_of(error))
+            return
+        for name, is_used in changed.items():
+            if is_used:
+                log.info("file_read", file=name)
+            else:
+                log.error("file_refused", file=name, fix="see /v1/health; what was read before stays in use")
+                self._count_failure(name)
+
+    def _manifest(self) -> Manifest | None:
+        try:
+            with self._live.use() as snapshot:
+                return snapshot.manifest
+        except AppError:
+            return None
+
+    def _facts(self) -> SnapshotFacts | None:
+        if (manifest := self._manifest()) is None:
+            return None
+        counts = manifest.counts
+        return SnapshotFacts(
+            manifest.snapshot_id, manifest.created_at, manifest.model.name, counts.documents, counts.passages
+        )
+
+    def _count_failure(self, what: str) -> None:
+        if self._metrics:
+            self._metrics.reload_failed(what)
+
+    def _look_for_snapshot(self) -> None:
         log = structlog.get_logger("citewell.refresh")
         before = self._live.last_error
         try:
@@ -263,8 +366,10 @@ class Refresher:
                 log.info("snapshot_opened", snapshot=self._live.snapshot_id)
         except Exception as error:  # noqa: BLE001  the thread must outlive whatever goes wrong once
             log.error("snapshot_failed", error=type(error).__name__, frames=frames_of(error))
+            self._count_failure("snapshot")
             return
         failure = self._live.last_error
         # The same failure is met again at every look; it is said once.
         if failure is not None and str(failure) != str(before):
+            self._count_failure("snapshot")
             log.error("snapshot_refused", code=failure.code, what=failure.what, where=failure.where, fix=failure.fix)

@@ -379,7 +379,7 @@ class Health(_Model):
 
 
 class ProblemOut(_Model):
-    """Every error, RFC 9457 with three more members. Never holds the question."""
+    """Every error, RFC 9457 with three or four more members. Never holds the question."""
 
     type: str
     title: str
@@ -388,3 +388,7 @@ class ProblemOut(_Model):
     detail: str = Field(description="What failed, and where.")
     fix: str = Field(description="What to do next.")
     request_id: str = Field(description="Also in the X-Request-ID header and in the server's log.")
+    notices: tuple[NoticeOut, ...] = Field(
+        default=(),
+        description="There where the question could not be answered and shows danger to life: show them first.",
+    )

@@ -8,9 +8,11 @@ file, environment, command line.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -31,6 +33,10 @@ ENV_PREFIX = "CITEWELL_"
 SETTINGS_FILE_VARIABLE = "CITEWELL_SETTINGS_FILE"
 DEFAULT_SETTINGS_FILE = "citewell.toml"
 _SHOWN_CHARS = 60
+_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+# A long message over a large library on a busy machine; ten times what was measured for the usual question.
+_SLOW_ANSWER_S = 0.2
+_RATE = re.compile(r"[1-9][0-9]{0,4}\s*/\s*(second|minute|hour)|100000\s*/\s*(second|minute|hour)", re.IGNORECASE)
 
 
 def _split_commas(value: object) -> object:
@@ -63,7 +69,28 @@ def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
+def _check_rate(value: str) -> str:
+    """Return a rate as `AMOUNT/UNIT` without spaces, "" for "off": an empty variable would count as not set."""
+    if value.lower() == "off":
+        return ""
+    if value and not _RATE.fullmatch(value):
+        raise ValueError('a rate such as "60/minute": a number from 1 to 100000, a slash, second, minute or hour')
+    return "".join(value.lower().split())
+
+
+def _check_network(value: object) -> str:
+    try:
+        network = ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(f'addresses or networks such as "127.0.0.1" or "10.0.0.0/8" ({error})') from error
+    if network.prefixlen == 0:
+        raise ValueError("proxies of yours, not every address there is: forged headers would be believed")
+    return str(network)
+
+
 Folder = Annotated[Path, BeforeValidator(_check_not_empty)]
+RateLimit = Annotated[str, AfterValidator(_check_rate)]
+Network = Annotated[str, BeforeValidator(_check_network)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 WebAddress = Annotated[str, AfterValidator(_check_web_address)]
 
@@ -102,6 +129,45 @@ class Settings(BaseSettings):
     )
     threads: int = Field(
         default=8, ge=1, le=256, description="Requests answered at the same time in one process; others wait (count)."
+    )
+    max_waiting: int = Field(
+        default=64,
+        ge=0,
+        le=10_000,
+        description="Requests that may wait for a thread in one process; further ones are told to come back (count).",
+    )
+    rate_limit: RateLimit = Field(
+        default="60/minute",
+        description='Questions from one address, in each process: "60/minute", "5/second"; "off" sets no limit.',
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+        default=(),
+        description='Proxies whose forwarding headers are believed, such as "10.0.0.0/8"; none by default.',
+    )
+    body_timeout_s: float = Field(
+        default=10.0,
+        ge=0.1,
+        le=600.0,
+        allow_inf_nan=False,
+        description="Time in which a request's head, and again its body, must arrive (seconds).",
+    )
+    request_timeout_s: float = Field(
+        default=20.0,
+        ge=0.2,
+        le=3_600.0,
+        allow_inf_nan=False,
+        description="Time after which a request that is not answered gets an error (seconds).",
+    )
+    drain_s: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=600.0,
+        allow_inf_nan=False,
+        description="Time between turning unready and refusing connections when `serve` is ended (seconds).",
+    )
+    metrics: bool = Field(
+        default=True,
+        description="Serve figures for Prometheus at `/metrics`; they hold no question and no address of a client.",
     )
     max_question_chars: int = Field(default=4_000, ge=1, le=800_000, description="Longest question (characters).")
     max_body_bytes: int = Field(default=65_536, ge=1_024, le=10_000_000, description="Largest request body (bytes).")
@@ -179,6 +245,33 @@ class Settings(BaseSettings):
                 f"max_body_bytes is {self.max_body_bytes}, too few for max_question_chars {self.max_question_chars}"
                 f" (at least {12 * self.max_question_chars})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        """A body that may arrive for longer than the whole request may take is a limit that never holds."""
+        if self.body_timeout_s >= self.request_timeout_s:
+            raise ValueError(
+                f"body_timeout_s is {self.body_timeout_s:g}, not less than request_timeout_s {self.request_timeout_s:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_waiting(self) -> Self:
+        """Whoever waits behind many others is answered after the time limit, so never."""
+        most = int(self.threads * self.request_timeout_s / _SLOW_ANSWER_S)
+        if self.max_waiting > most:
+            raise ValueError(
+                f"max_waiting is {self.max_waiting}, more than threads {self.threads} can answer within "
+                f"request_timeout_s {self.request_timeout_s:g} (at most {most})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_origins(self) -> Self:
+        """Every site and some sites contradict each other."""
+        if "*" in self.cors_origins and len(self.cors_origins) > 1:
+            raise ValueError('cors_origins holds "*" and also single sites: keep one of the two')
         return self
 
     @classmethod
@@ -281,3 +374,16 @@ def _settings_invalid(error: ValidationError, values: Mapping[str, Any], places:
         where=places.get(name, name),
         fix=f"{name}: {field.description}",
     )
+
+
+def set_metrics_folder(folder: str | None) -> None:
+    """
+    Tell prometheus-client, in this process and those that it starts, where processes put their figures together.
+
+    None: they are kept in this process alone. The library takes the folder from the environment, and when it is
+    imported; a folder that stands there already belongs to another program.
+    """
+    os.environ.pop(_METRICS_VARIABLE, None)
+    os.environ.pop(_METRICS_VARIABLE.lower(), None)
+    if folder is not None:
+        os.environ[_METRICS_VARIABLE] = folder

@@ -44,7 +44,7 @@ def tiny_client(
     index_dir = IndexDir(folder / "index")
     if is_built:
         write_tiny_snapshot(index_dir, library)
-    chosen = Settings(index_dir=index_dir.path, **{"min_confidence": 0.0, **settings})
+    chosen = Settings(index_dir=index_dir.path, **{"min_confidence": 0.0, "rate_limit": "", **settings})
     app = create_app(chosen, LiveSnapshot(index_dir), hashing_encoder)
     with TestClient(app, follow_redirects=False) as client:
         yield client

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
-from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
 from service.errors import SettingsInvalid
-from service.lexicon import open_lexicon
+from service.http_server import BACKLOG, ServerConfig, run_here, run_workers
 from service.logs import configure_logging
-from service.runtime import EncoderShelf, board_for, open_live
-from service.settings import Settings
-
-# A request takes milliseconds; whoever needs longer to send one is not waited for.
-_GRACE_S = 5
-_BACKLOG = 512
+from service.metrics import Metrics, forget_process
+from service.operator_files import OperatorFiles, open_files
+from service.runtime import EncoderShelf, open_live
+from service.settings import Settings, set_metrics_folder
 
 
 def run_serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; requests under way are finished first. Returns the exit code."""
     configure_logging(settings.log_level)
-    board_for(settings)
-    open_lexicon(settings.lexicon)  # refused now rather than at the first question
+    # A dump of memory would hold what was being asked when the process crashed; worker processes inherit this.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    files = open_files(settings)  # refused now rather than at the first question
     listening = _listen(settings.host, settings.port)
     host, port = listening.getsockname()[:2]
     structlog.get_logger("citewell.serve").info(
@@ -37,40 +38,61 @@ def run_serve(settings: Settings) -> int:
         index_dir=str(settings.index_dir),
         workers=settings.workers,
     )
-    config = uvicorn.Config(
-        partial(make_app, settings),
-        factory=True,
-        workers=settings.workers,
-        # Its lines hold addresses and paths; `service.edge` writes one without.
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        ws="none",
-        lifespan="on",
-        timeout_graceful_shutdown=_GRACE_S,
-        backlog=_BACKLOG,
-    )
-    with listening:
+    with listening, _metrics_folder(settings) as folder:
+        config = ServerConfig(
+            partial(make_app, settings, files, folder),
+            workers=settings.workers,
+            head_timeout_s=settings.body_timeout_s,
+            request_timeout_s=settings.request_timeout_s,
+            drain_s=settings.drain_s,
+        )
         if settings.workers == 1:
-            _run_here(config, listening)
+            _end_with_zero()
+            run_here(config, listening)
         else:
-            Multiprocess(config, sockets=[listening]).run()
+            run_workers(config, listening, partial(forget_process, folder))
     return 0
 
 
-def make_app(settings: Settings) -> FastAPI:
-    """Make the application of one serving process; worker processes start here."""
+def make_app(settings: Settings, files: OperatorFiles | None = None, metrics_folder: str | None = None) -> FastAPI:
+    """
+    Make the application of one serving process; worker processes start here.
+
+    Args:
+        files: what the first process read of the operator's files; None reads them now.
+        metrics_folder: where the processes put their figures together; None for a single one.
+    """
     configure_logging(settings.log_level)
+    files = files or open_files(settings)
     encoders = EncoderShelf(settings.index_dir)
-    return create_app(settings, open_live(settings, encoders), encoders)
+    metrics = Metrics(metrics_folder) if settings.metrics else None
+    return create_app(settings, open_live(settings, encoders, files), encoders, files, metrics)
 
 
-def _run_here(config: uvicorn.Config, listening: socket.socket) -> None:
+@contextmanager
+def _metrics_folder(settings: Settings) -> Iterator[str | None]:
+    """Give several processes a folder for their figures, which is gone when they are."""
+    if not settings.metrics or settings.workers == 1:
+        set_metrics_folder(None)
+        yield None
+        return
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="citewell-metrics-")
+    except OSError as error:
+        fix = "let TMPDIR name a folder that can be written, or switch `metrics` off"
+        raise SettingsInvalid(
+            f"metrics of several workers need a temporary folder ({error.strerror})", where="metrics", fix=fix
+        ) from error
+    with temporary as folder:
+        set_metrics_folder(folder)
+        yield folder
+
+
+def _end_with_zero() -> None:
     # uvicorn takes the signals over while it runs and raises them again once it has ended in order. With these in
     # place a process that was asked to end exits with 0, before, while and after it serves.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -82,7 +104,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         # Whoever connects while the index is being opened waits for a moment instead of being refused.
-        listening.listen(_BACKLOG)
+        listening.listen(BACKLOG)
     except OSError as error:
         raise SettingsInvalid(f"can't listen ({error.strerror})", where=where, fix=fix) from error
     listening.set_inheritable(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,36 @@ def test_a_changed_encoder_is_refused_and_exported_anew(tmp_path: Path) -> None:
 
     assert open_encoder(tmp_path, embedder.fingerprint).encode_queries(["hello"]).shape == (1, 384)
     assert [p.name for p in (tmp_path / ENCODERS).iterdir()] == [embedder.fingerprint]
+
+
+def test_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    """This ensures that opening an encoder makes no id, no cache and no upload of the runtime's own."""
+    code = f"""
+import os, sys, threading
+from pathlib import Path
+from index.errors import ModelUnusable
+from index import encoder
+try:
+    encoder._open_session(Path({str(tmp_path)!r}))
+except ModelUnusable:
+    pass
+assert "onnxruntime" in sys.modules
+print(len(os.listdir("/proc/self/task")))
+"""
+    folders = {name: str(tmp_path / name) for name in ("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
+    for folder in folders.values():
+        Path(folder).mkdir()
+    kept = {k: v for k, v in os.environ.items() if k not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    root = str(Path(__file__).parents[2])
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**kept, **folders, "PYTHONPATH": root},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert [path for folder in folders.values() for path in Path(folder).rglob("*")] == []

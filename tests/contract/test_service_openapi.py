@@ -49,7 +49,16 @@ def _without_lifespan(app: ASGIApp) -> ASGIApp:
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize(
     "operation_id",
-    ["ask", "list_documents", "get_document", "get_document_text", "get_passage", "get_health", "get_health_live"],
+    [
+        "ask",
+        "list_documents",
+        "get_document",
+        "get_document_text",
+        "get_passage",
+        "get_health",
+        "get_health_live",
+        "get_health_ready",
+    ],
 )
 def test_service_keeps_to_its_document(client: TestClient, operation_id: str, mode: GenerationMode) -> None:
     """This ensures that generated requests, good and bad, meet only documented statuses, types and shapes."""

@@ -46,7 +46,9 @@ def imported(path: Path) -> set[str]:
         ("nupunkt", {"ingest/sentences.py"}),
         ("fasttext", {"service/language.py"}),
         ("mammoth", {"ingest/readers/word.py"}),
-        ("uvicorn", {"service/commands/serving.py"}),
+        ("uvicorn", {"service/http_server.py"}),
+        ("limits", {"service/rate_limit.py"}),
+        ("prometheus_client", {"service/metrics.py"}),
         (
             "structlog",
             {
@@ -56,6 +58,7 @@ def imported(path: Path) -> set[str]:
                 "service/app.py",
                 "service/gaps.py",
                 "service/commands/serving.py",
+                "service/http_server.py",
             },
         ),
     ],

@@ -153,3 +153,61 @@ def test_every_setting_describes_itself() -> None:
         assert field.description.rstrip().endswith("."), name
         if field.annotation in (int, float) and name != "port":
             assert field.description.rstrip().endswith(").") or "(" in field.description, name
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ({"body_timeout_s": 20.0, "request_timeout_s": 20.0}, ("body_timeout_s", "request_timeout_s")),
+        ({"threads": 1, "max_waiting": 500}, ("max_waiting", "threads", "request_timeout_s")),
+        ({"max_body_bytes": 2_000, "max_question_chars": 4_000}, ("max_body_bytes", "max_question_chars")),
+        ({"cors_origins": "*, https://a.example"}, ("cors_origins", '"*"')),
+    ],
+)
+def test_every_contradiction_names_both_settings(flags: dict[str, object], names: tuple[str, ...]) -> None:
+    """This ensures that two settings that can't both hold are named together at the start."""
+    with pytest.raises(SettingsInvalid) as refused:
+        load_settings(flags)
+
+    assert all(name in refused.value.what for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate_limit", "sixty a minute"),
+        ("rate_limit", "0/minute"),
+        ("rate_limit", "5/day"),
+        ("rate_limit", "5"),
+        ("rate_limit", "100001/hour"),
+        ("trusted_proxies", "proxy.example"),
+        ("trusted_proxies", "10.0.0.1/8"),
+        ("trusted_proxies", "10.0.0.0/33"),
+        ("trusted_proxies", "0.0.0.0/0"),
+        ("trusted_proxies", "*"),
+        ("max_waiting", "-1"),
+        ("drain_s", "nan"),
+        ("metrics", "perhaps"),
+    ],
+)
+def test_wrong_limit_is_refused_with_its_place(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This ensures that a malformed limit or proxy is said with the variable and what would fit."""
+    monkeypatch.setenv(f"CITEWELL_{name.upper()}", value)
+
+    with pytest.raises(SettingsInvalid) as refused:
+        load_settings()
+
+    assert f"CITEWELL_{name.upper()}" in refused.value.where
+    assert refused.value.fix.startswith(f"{name}: ")
+
+
+def test_rates_and_proxies_can_be_written_in_several_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This ensures that spaces and capitals are no slip, that "off" is none, and that a single address is a proxy."""
+    monkeypatch.setenv("CITEWELL_RATE_LIMIT", "30 / Minute")
+    monkeypatch.setenv("CITEWELL_TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8, 2001:db8::/32")
+    settings = load_settings()
+    monkeypatch.setenv("CITEWELL_RATE_LIMIT", "off")
+
+    assert settings.rate_limit == "30/minute"
+    assert settings.trusted_proxies == ("127.0.0.1/32", "10.0.0.0/8", "2001:db8::/32")
+    assert load_settings().rate_limit == ""
