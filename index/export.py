@@ -111,4 +111,3 @@ def _write_graph(files: ModelFiles, path: Path) -> int:
             dynamo=False,
         )
     return int(model.get_embedding_dimension())
-

@@ -119,7 +119,7 @@ def test_any_history_gives_the_bytes_of_a_build_from_nothing(
 
 
 def test_a_banner_comes_and_goes_in_documents_that_are_taken_over(tmp_path: Path) -> None:
-    """This ensures that the marks of repeated lines are undone and made anew, and that the history above can show it."""
+    """This ensures that the marks of repeated lines are undone and made anew."""
     corpus = Corpus(tmp_path / "corpus", BANNERS[1])
     counts = []
     for text in ("", f"{BANNERS[1]}\n\nThe fifth that shares it.", "It shares it no more."):
