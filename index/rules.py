@@ -15,8 +15,10 @@ import unicodedata
 from functools import cache
 from pathlib import Path
 
-# What turns bytes into text and text into sentences and word counts.
+# What turns bytes into text and text into sentences and word counts. Citewell's own version stands for its files where
+# they lie in an archive.
 _LIBRARIES = (
+    "citewell",
     "charset-normalizer",
     "lxml",
     "mammoth",

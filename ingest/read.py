@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -84,7 +84,7 @@ def reading_inputs(library: Library, file: SourceFile) -> str:
     layers = [
         sorted((name, repr(value)) for name, value in fields.items()) for fields in _library_layers(library, file)
     ]
-    return json.dumps([file.path, reader, asdict(library.limits), layers], ensure_ascii=True)
+    return json.dumps([file.path, reader, repr(library.limits), layers])
 
 
 def _library_layers(library: Library, file: SourceFile) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
