@@ -111,12 +111,10 @@ def split_sources(
     splits_alike = previous.splits_alike(config, fingerprint)
     for source in sources:
         marked = lines_to_mark(source.reading.edges, repeated)
-        if source.stored is not None and splits_alike and marked == source.reading.repeated:
-            try:
-                yield _copied(source, previous.rows_of(source.stored), source.stored)
-                continue
-            except SnapshotCorrupt:
-                pass  # read like any other below
+        same = splits_alike and marked == source.reading.repeated
+        if same and (copy := _copied(source, previous)) is not None:
+            yield copy
+            continue
         document = mark_repeated(_document(library, source, previous), repeated)
         passages = split_document(document, config, count_tokens)
         rows = to_rows(document, passages, replace(source.reading, repeated=marked))
@@ -141,7 +139,15 @@ def _document(library: Library, source: ReadSource, previous: Previous) -> Docum
     return document
 
 
-def _copied(source: ReadSource, rows: DocumentRows, stored: StoredDocument) -> SplitSource:
+def _copied(source: ReadSource, previous: Previous) -> SplitSource | None:
+    """Return a document as the live snapshot has it, None where it was read anew or its rows are lost."""
+    stored = source.stored
+    if stored is None:
+        return None
+    try:
+        rows = previous.rows_of(stored)
+    except SnapshotCorrupt:
+        return None
     passages = (read_passage(row, stored).passage for row in rows.passages)
     embeddable = tuple(_embeddable(stored.metadata.title, passage) for passage in passages)
     return SplitSource(stored.id, source.sha256, rows, embeddable, stored.warnings, None)

@@ -2,7 +2,8 @@
 Builds an index in forked processes that something happens to; test_build_faults.py runs it.
 
 Usage: phase_builder.py CORPUS INDEX_DIR. For each line "SIGNAL PHASE begin|end" it forks a builder that sends itself
-that signal when the phase begins or ends; "readonly" is a builder without the right to write. It prints the builder's
+that signal when the phase begins or ends; "readonly" is a builder without the right to write, "limit BYTES" one whose
+files may not grow larger, which stands for a full disk. It prints the builder's
 process id, and after its end how it ended and the error's code, place and fix as JSON.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -44,13 +46,17 @@ def main() -> None:
         ours, theirs = os.pipe()
         child = os.fork()
         if child == 0:
-            if line.strip() == "readonly":
+            words = line.split()
+            if words[0] == "readonly":
                 if os.getuid() == 0:
                     os.setuid(NOBODY)
                 error = build(corpus, index_dir, 0, "", "")
+            elif words[0] == "limit":
+                # Python ignores the signal that comes with the limit, so writing fails with "File too large".
+                resource.setrlimit(resource.RLIMIT_FSIZE, (int(words[1]), int(words[1])))
+                error = build(corpus, index_dir, 0, "", "")
             else:
-                name, phase, moment = line.split()
-                error = build(corpus, index_dir, signal.Signals[name], phase, moment)
+                error = build(corpus, index_dir, signal.Signals[words[0]], words[1], words[2])
             os.write(theirs, json.dumps(error).encode())
             os._exit(0)
         os.close(theirs)

@@ -144,6 +144,27 @@ def test_a_folder_that_may_not_be_written_is_named_and_keeps_its_index() -> None
             assert (snapshot.id, verify_snapshot(snapshot).is_sound) == (live, True)
 
 
+def test_a_disk_that_fills_up_in_a_build_keeps_the_old_index(tmp_path: Path) -> None:
+    """This ensures that wherever writing stops, the error says what to do and nothing half-built stays."""
+    outcomes = []
+
+    with builder(tmp_path) as builders:
+        live = build_index(builders.corpus, builders.index_dir, HashingEmbedder()).snapshot_id
+        (builders.corpus / "changes.md").write_text("# Change\n\nThere is more to write.\n")
+        for limit in (0, 100, 400, 1_000, 2_000, 3_000, 8_000, 20_000):
+            builders.start(f"limit {limit}")
+            exit_code, error = builders.outcome()
+            outcomes.append((exit_code, error[:1]))
+            with open_snapshot(IndexDir(builders.index_dir)) as snapshot:
+                assert (snapshot.id, verify_snapshot(snapshot).is_sound) == (live, True)
+            assert "live snapshot is untouched" in error[2]
+            assert leftovers(builders.index_dir) == []
+        after = build_index(builders.corpus, builders.index_dir, HashingEmbedder())
+
+    assert outcomes == [(0, ["storage_failed"])] * 8
+    assert after.n_documents == 2
+
+
 def _wait_until_stopped(process_id: int) -> None:
     """Wait until a process of another parent has stopped itself."""
     while Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "T":
