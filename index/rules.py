@@ -36,7 +36,7 @@ def rules_fingerprint() -> str:
     """
     Return the SHA-256 of the source files of `ingest` and `index` and of the versions of what they read with.
 
-    Read once a process, in about 10 ms: the code that runs is the code that was there when it began.
+    Read once a process, at its first build, in about 10 ms; a service that builds is restarted after an upgrade anyway.
     """
     digest = hashlib.sha256()
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES]
