@@ -1,5 +1,8 @@
 """
 From a corpus folder to a published snapshot; readable from `build_index` down.
+
+`reading.py` reads and splits, `reuse.py` says what may be taken over from the live snapshot, `build_report.py` holds
+what is told afterwards.
 """
 
 from __future__ import annotations
@@ -11,31 +14,36 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from index.build_report import BuildPlan, BuildReport, SourceFailure, failure_of, sealed_report
 from index.catalogue import write_catalogue
+from index.catalogue_rows import DocumentRows
+from index.changes import Changes, find_changes
 from index.dense import write_dense
-from index.embed_corpus import CorpusVectors
+from index.embed_corpus import CorpusVectors, cache_key
 from index.errors import BuildRefused, StorageFailed
 from index.evidence_vectors import write_evidence
 from index.fuse import FusionConfig
 from index.lexical import LexicalRow, write_lexical
 from index.manifest import Counts, Manifest, ModelIdentity
-from index.model import EmbeddingInput, Float32, PassageEmbedder
+from index.model import Float32, PassageEmbedder
+from index.reading import Embeddable, SplitSource, read_sources, split_sources
+from index.reuse import Previous, open_previous
 from index.snapshot import CATALOGUE_FILE, DENSE_FILE, LEXICAL_FOLDER, Snapshot, open_snapshot_folder
 from index.store import IndexDir, Staging
-from index.vector_cache import VectorCache
+from index.vector_cache import VectorCache, cached_keys
 from index.verify import verify_snapshot
-from ingest.errors import CorpusMissing, SourceError
+from ingest.errors import CorpusMissing
 from ingest.library import Library, open_library
 from ingest.limits import Limits
-from ingest.model import Document, Passage
-from ingest.read import read_document
-from ingest.repeated import edge_lines, mark_repeated, repeated_lines
-from ingest.split import SplitConfig, split_document
+from ingest.model import Document
+from ingest.split import SplitConfig
+
+__all__ = ["BuildConfig", "BuildPlan", "BuildReport", "Gate", "Progress", "SourceFailure", "build_index", "plan_build"]
 
 _VERSIONS_OF = (
     "citewell",
@@ -48,34 +56,6 @@ _VERSIONS_OF = (
     "lxml",
     "nupunkt",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFailure:
-    """One file that is not in the index, and why."""
-
-    path: str
-    code: str
-    reason: str
-    fix: str
-
-
-@dataclass(frozen=True, slots=True)
-class BuildReport:
-    """What a build did."""
-
-    snapshot_id: str
-    n_documents: int
-    n_passages: int
-    n_sentences: int
-    n_embedded: int  # passages that the model ran on
-    n_reused: int  # passages whose vectors came from the cache, or from an equal passage of this build
-    failures: tuple[SourceFailure, ...]
-    warnings: tuple[tuple[str, str], ...]  # (path, sentence)
-    ignored: tuple[str, ...]  # files that have no reader and are no documents
-    seconds: dict[str, float] = field(default_factory=dict)  # by phase
-    embedding_passages_per_s: float = 0.0  # of those that the model ran on
-    peak_memory_bytes: int = 0
 
 
 # Looks at a sealed and verified snapshot before it is published; raises an AppError to refuse it.
@@ -93,8 +73,10 @@ class BuildConfig:
     gate: Gate | None = None
 
 
-# phase ("read", "split", "embed", "verify"), done, total (0: not known)
+# Hears of each phase of PHASES when it begins (done 0), while it goes on, and when it ends (done == total; total 0: not
+# known). Whatever it raises stops the build: before "publish" is done nothing of it is live, afterwards all of it is.
 Progress = Callable[[str, int, int], None]
+PHASES = ("read", "split", "embed", "write", "seal", "verify", "gate", "publish", "tidy")
 
 
 def build_index(
@@ -107,15 +89,16 @@ def build_index(
     """
     Build and publish a snapshot of everything readable in a corpus folder.
 
-    Files that can't be read are in `report.failures`; the rest is published.
+    What did not change since the live snapshot is taken over from it. Files that can't be read are in
+    `report.failures`; the rest is published.
 
     Raises:
         CorpusMissing, LibraryMalformed, WriterBusy, StorageFailed, BuildRefused, ModelUnusable: nothing was published
             and the live snapshot is untouched. So it is with whatever `config.gate` raises.
     """
     build = _Build(corpus, IndexDir(index_dir), embedder, config, on_progress or _no_progress)
-    with build.store.writing() as staging:
-        passages = build.read_and_split(staging)
+    with build.store.writing() as staging, open_previous(build.store) as previous:
+        passages = build.write_documents(staging, build.read_and_split(previous))
         build.embed(staging, passages)
         build.write_lexical(staging, passages)
         build.seal(staging, passages)
@@ -124,15 +107,25 @@ def build_index(
         return build.publish(staging, passages)
 
 
-@dataclass(frozen=True, slots=True)
-class _Embeddable:
-    """What later phases need of a passage; the rest is in the catalogue already."""
+def plan_build(
+    corpus: Path,
+    index_dir: Path,
+    embedder: PassageEmbedder,
+    config: BuildConfig = BuildConfig(),
+    on_progress: Progress | None = None,
+) -> BuildPlan:
+    """
+    Return what `build_index` would do, without writing anything and without loading the model.
 
-    prefix: str
-    title: str
-    headings: str
-    text: str
-    sentences: tuple[tuple[int, int], ...]  # relative to the text
+    Needs no lock: a build that goes on meanwhile is not disturbed, and its outcome not waited for.
+
+    Raises:
+        CorpusMissing, LibraryMalformed, ModelUnusable: the build would fail as well.
+    """
+    build = _Build(corpus, IndexDir(index_dir), embedder, config, on_progress or _no_progress)
+    with open_previous(build.store) as previous:
+        keys = [cache_key(p.input) for source in build.read_and_split(previous) for p in source.passages]
+    return build.plan(keys)
 
 
 class _Build:
@@ -148,111 +141,124 @@ class _Build:
         self._progress = on_progress
         self._library: Library | None = None
         self._n_documents = 0
+        self._n_read = 0
         self._corpus_digest = hashlib.sha256()
+        self._previous_id = ""
+        self._changes = Changes()
         self._failures: list[SourceFailure] = []
         self._warnings: list[tuple[str, str]] = []
         self._vectors: CorpusVectors | None = None
         self._dimension = 0
         self._seconds: dict[str, float] = {}
 
-    def read_and_split(self, staging: Staging) -> list[_Embeddable]:
-        """Read every file, cut the documents into passages and write the catalogue."""
+    def read_and_split(self, previous: Previous) -> Iterator[SplitSource]:
+        """Yield every document with its passages, read anew or taken over from the live snapshot."""
         library = self._library = open_library(self.corpus, self._config.limits)
+        self._previous_id = previous.snapshot_id
+        if previous.problem:
+            what = f"the live snapshot can't be reused, so everything is read anew: {previous.problem}"
+            self._warnings.append((str(self.store.path), what))
         self._warnings += [(str(self.corpus), warning) for warning in library.warnings]
-        self._failures += [_failure(error) for error in library.failures]
         with self._timed("read"):
-            documents = self._read(library)
-        if not documents:
+            sources, failures = read_sources(library, previous, self._report_on("read"))
+        self._failures += [failure_of(error) for error in (*library.failures, *failures)]
+        if not sources:
             raise CorpusMissing(
                 f"no readable document in it ({len(self._failures)} files failed)",
                 where=str(self.corpus),
                 fix="; ".join(f"{f.path}: {f.reason}" for f in self._failures[:3])
                 or "put documents there; to withdraw everything, delete the index folder and stop serving it",
             )
-        self._n_documents = len(documents)
-        passages: list[_Embeddable] = []
+        self._n_documents = len(sources)
+        self._n_read = sum(source.document is not None for source in sources)
+        on_done = self._report_on("split")
+        on_done(0, len(sources))
+        found: list[tuple[str, str, Document | None]] = []
+        split = split_sources(
+            library, sources, previous, self._config.split, self._embedder.fingerprint, self._embedder.count_tokens
+        )
         with self._timed("split"):
-            write_catalogue(staging.path / CATALOGUE_FILE, self._iter_split(documents, passages))
+            for n_done, source in enumerate(split, start=1):
+                self._warnings += [(source.id, warning) for warning in source.warnings]
+                self._corpus_digest.update(f"{source.id} {source.sha256}\n".encode())
+                found.append((source.id, source.sha256, source.document))
+                on_done(n_done, len(sources))
+                yield source
+        self._changes = find_changes(previous.documents, found, {failure.path for failure in self._failures})
+
+    def write_documents(self, staging: Staging, sources: Iterator[SplitSource]) -> list[Embeddable]:
+        """Write the catalogue; return what the other parts of the index are made from."""
+        passages: list[Embeddable] = []
+
+        def rows() -> Iterator[DocumentRows]:
+            for source in sources:
+                passages.extend(source.passages)
+                yield source.rows
+
+        write_catalogue(staging.path / CATALOGUE_FILE, rows())
         return passages
 
-    def _read(self, library: Library) -> list[Document]:
-        documents: list[Document] = []
-        files = library.files()
-        for n_done, file in enumerate(files, start=1):
-            try:
-                documents.append(read_document(library, file))
-            except SourceError as error:
-                self._failures.append(_failure(error))
-            self._progress("read", n_done, len(files))
-        repeated = repeated_lines(edge_lines(document) for document in documents)
-        return [mark_repeated(document, repeated) for document in documents]
-
-    def _iter_split(
-        self, documents: Sequence[Document], passages: list[_Embeddable]
-    ) -> Iterator[tuple[Document, Sequence[Passage]]]:
-        for n_done, document in enumerate(documents, start=1):
-            split = split_document(document, self._config.split, self._embedder.count_tokens)
-            self._warnings += [(document.id, warning) for warning in document.warnings]
-            self._corpus_digest.update(f"{document.id} {document.source.sha256}\n".encode())
-            passages += [_embeddable(document.metadata.title, passage) for passage in split]
-            self._progress("split", n_done, len(documents))
-            yield document, split
-
-    def embed(self, staging: Staging, passages: Sequence[_Embeddable]) -> None:
+    def embed(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
         """Write the dense index and the evidence vectors; only texts without cached vectors meet the model."""
+        on_done = self._report_on("embed")
         with self._timed("embed"):
+            on_done(0, len(passages))
             self._embedder.export_query_encoder(self.store.path)
             n_done = 0
 
-            def on_done(n_more: int) -> None:
+            def count(n_more: int) -> None:
                 nonlocal n_done
                 n_done += n_more
-                self._progress("embed", n_done, len(passages))
+                on_done(n_done, len(passages))
 
             rows: list[Float32] = []
             with VectorCache.open(self.store.vectors_path) as cache:
-                vectors = self._vectors = CorpusVectors(self._embedder, cache, on_done)
-                inputs = (EmbeddingInput(p.prefix, p.text, p.sentences) for p in passages)
+                vectors = self._vectors = CorpusVectors(self._embedder, cache, count)
                 # The evidence vectors, four times as many, go to the disk as they come.
-                write_evidence(
-                    staging.path, (_keep(rows, item.passage, item.evidence) for item in vectors.iter_vectors(inputs))
-                )
+                found = vectors.iter_vectors(passage.input for passage in passages)
+                write_evidence(staging.path, (_keep(rows, item.passage, item.evidence) for item in found))
                 self._warnings += [(self.store.vectors_path.name, warning) for warning in cache.warnings]
             self._dimension = int(rows[0].shape[0])
             write_dense(staging.path / DENSE_FILE, np.stack(rows))
 
-    def write_lexical(self, staging: Staging, passages: Sequence[_Embeddable]) -> None:
+    def write_lexical(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
         """Write the lexical index."""
-        with self._timed("write"):
-            rows = (LexicalRow(i, p.title, p.headings, p.text) for i, p in enumerate(passages))
+        with self._timed("write"), self._announced("write"):
+            rows = (LexicalRow(i, p.title, p.headings, p.input.text) for i, p in enumerate(passages))
             write_lexical(staging.path / LEXICAL_FOLDER, rows)
 
-    def seal(self, staging: Staging, passages: Sequence[_Embeddable]) -> None:
+    def seal(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
         """Checksum every file and write the manifest."""
-        with self._timed("write"):
-            self.store.seal(
-                staging,
-                Manifest(
-                    title=self._library.title if self._library else "",
-                    counts=self._counts(passages),
-                    split=asdict(self._config.split),
-                    fusion=asdict(self._config.fusion),
-                    model=ModelIdentity(
-                        name=self._embedder.name, fingerprint=self._embedder.fingerprint, dimension=self._dimension
-                    ),
-                    corpus_sha256=self._corpus_digest.hexdigest(),
-                    versions=_versions(),
-                    report={
-                        "failures": [asdict(failure) for failure in self._failures],
-                        "n_warnings": len(self._warnings),
-                    },
-                ),
-            )
+        vectors = self._vectors
+        manifest = Manifest(
+            title=self._library.title if self._library else "",
+            counts=self._counts(passages),
+            split=asdict(self._config.split),
+            fusion=asdict(self._config.fusion),
+            model=ModelIdentity(
+                name=self._embedder.name, fingerprint=self._embedder.fingerprint, dimension=self._dimension
+            ),
+            corpus_sha256=self._corpus_digest.hexdigest(),
+            versions=_versions(),
+            report=sealed_report(
+                self._previous_id,
+                self._changes,
+                self._failures,
+                n_warnings=len(self._warnings),
+                n_embedded=vectors.n_embedded if vectors else 0,
+                n_reused=vectors.n_reused if vectors else 0,
+                seconds=self._seconds,
+            ),
+        )
+        with self._timed("seal"), self._announced("seal"):
+            self.store.seal(staging, manifest)
 
     def verify(self, staging: Staging) -> None:
         """Re-prove the staged snapshot; nothing that fails is ever published."""
-        with self._timed("verify"), open_snapshot_folder(staging.path) as snapshot:
-            report = verify_snapshot(snapshot, lambda done, total: self._progress("verify", done, total))
+        on_done = self._report_on("verify")
+        with self._timed("verify"), open_snapshot_folder(staging.path, check_sha256=False) as snapshot:
+            on_done(0, self._n_documents)
+            report = verify_snapshot(snapshot, on_done)
         if not report.is_sound:
             first = report.problems[0]
             raise BuildRefused(
@@ -265,13 +271,15 @@ class _Build:
         """Let the gate look at the staged snapshot; what it raises keeps the old one live."""
         if self._config.gate is None:
             return
-        with self._timed("gate"), open_snapshot_folder(staging.path, check_sha256=False) as snapshot:
+        unhashed = open_snapshot_folder(staging.path, check_sha256=False)
+        with self._timed("gate"), self._announced("gate"), unhashed as snapshot:
             self._config.gate(snapshot)
 
-    def publish(self, staging: Staging, passages: Sequence[_Embeddable]) -> BuildReport:
+    def publish(self, staging: Staging, passages: Sequence[Embeddable]) -> BuildReport:
         """Make the snapshot the live one, drop old ones and vectors of texts that are gone."""
-        with self._timed("publish"):
+        with self._timed("publish"), self._announced("publish"):
             snapshot_id = self.store.publish(staging)
+        with self._timed("tidy"), self._announced("tidy"):
             self._tidy()
         vectors = self._vectors
         counts = self._counts(passages)
@@ -285,9 +293,30 @@ class _Build:
             failures=tuple(self._failures),
             warnings=tuple(self._warnings),
             ignored=self._library.ignored if self._library else (),
-            seconds={phase: round(seconds, 3) for phase, seconds in self._seconds.items()},
+            seconds=self._rounded_seconds(),
             embedding_passages_per_s=round(vectors.passages_per_s, 1) if vectors else 0.0,
             peak_memory_bytes=_peak_memory_bytes(),
+            previous_id=self._previous_id,
+            changes=self._changes,
+            n_read=self._n_read,
+        )
+
+    def plan(self, keys: Sequence[str]) -> BuildPlan:
+        """Return what was found, given the cache key of every passage."""
+        cached = cached_keys(self.store.vectors_path, self._embedder.fingerprint)
+        missing = set(keys) - cached
+        return BuildPlan(
+            previous_id=self._previous_id,
+            changes=self._changes,
+            failures=tuple(self._failures),
+            warnings=tuple(self._warnings),
+            ignored=self._library.ignored if self._library else (),
+            n_documents=self._n_documents,
+            n_passages=len(keys),
+            n_to_embed=len(missing),
+            n_reused=len(keys) - len(missing),
+            n_read=self._n_read,
+            seconds=self._rounded_seconds(),
         )
 
     def _tidy(self) -> None:
@@ -302,12 +331,22 @@ class _Build:
             cache.keep_only(self._embedder.fingerprint, self._vectors.keys)
             self._warnings += [(self.store.vectors_path.name, warning) for warning in cache.warnings]
 
-    def _counts(self, passages: Sequence[_Embeddable]) -> Counts:
+    def _counts(self, passages: Sequence[Embeddable]) -> Counts:
         return Counts(
             documents=self._n_documents,
             passages=len(passages),
-            sentences=sum(len(p.sentences) for p in passages),
+            sentences=sum(len(p.input.sentences) for p in passages),
         )
+
+    def _report_on(self, phase: str) -> Callable[[int, int], None]:
+        return lambda done, total: self._progress(phase, done, total)
+
+    @contextmanager
+    def _announced(self, phase: str) -> Iterator[None]:
+        """Tell the beginning and the end of a phase that is one step."""
+        self._progress(phase, 0, 1)
+        yield
+        self._progress(phase, 1, 1)
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -317,19 +356,8 @@ class _Build:
         finally:
             self._seconds[phase] = self._seconds.get(phase, 0.0) + time.monotonic() - start
 
-
-def _failure(error: SourceError) -> SourceFailure:
-    return SourceFailure(error.where, error.code, error.what, error.fix)
-
-
-def _embeddable(title: str, passage: Passage) -> _Embeddable:
-    return _Embeddable(
-        prefix=passage.embedding_prefix,
-        title=title,
-        headings=" ".join(heading for heading in passage.heading_path if heading != title),
-        text=passage.text,
-        sentences=tuple((start - passage.start, end - passage.start) for start, end in passage.sentences),
-    )
+    def _rounded_seconds(self) -> dict[str, float]:
+        return {phase: round(seconds, 3) for phase, seconds in self._seconds.items()}
 
 
 def _keep(rows: list[Float32], passage: Float32, evidence: Float32) -> Float32:

@@ -1,9 +1,7 @@
 """
-Documents and passages in SQLite: written once, then only read. Holds SQL (as vector_cache.py does); knows no vectors.
+Documents and passages in SQLite, as `catalogue_writing` wrote them: only read. Holds SQL; knows no vectors.
 
-`documents` has a row per document, `contents` its text, blocks, repairs and pages, `passages` a row per passage whose
-key is its ordinal. A passage's text is stored besides the document's, so that the two can be compared when an answer
-is made. `catalogue_rows` says what the columns hold.
+Catalogues of format 1 have no table `readings`: everything can be read from them but what a next build reuses.
 """
 
 from __future__ import annotations
@@ -11,8 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -25,47 +24,23 @@ from index.catalogue_rows import (
     CONTENT_COLUMNS,
     PASSAGE_COLUMNS,
     CatalogueCounts,
+    DocumentRows,
+    Reading,
     Row,
     StoredDocument,
     StoredPassage,
-    content_row,
-    document_row,
-    passage_row,
     read_content,
     read_document,
     read_passage,
+    read_reading,
 )
+from index.catalogue_writing import write_catalogue
 from index.errors import SnapshotCorrupt
-from index.files import storage_failed
 from index.model import Filters, Int64, Mask
 from index.text_cache import TextCache
-from ingest.model import Document, Passage, text_sha256
+from ingest.model import Document, text_sha256
 
 __all__ = ["Catalogue", "CatalogueCounts", "StoredDocument", "StoredPassage", "write_catalogue"]
-
-_SCHEMA = """
-CREATE TABLE counts (documents INTEGER NOT NULL, passages INTEGER NOT NULL, sentences INTEGER NOT NULL);
-CREATE TABLE documents (
-  number INTEGER PRIMARY KEY, id TEXT NOT NULL, source_sha256 TEXT NOT NULL, source_bytes INTEGER NOT NULL,
-  reader TEXT NOT NULL, title TEXT NOT NULL, publisher TEXT NOT NULL, authors TEXT NOT NULL, published TEXT,
-  reviewed TEXT, review_due TEXT, url TEXT NOT NULL, license TEXT NOT NULL, language TEXT NOT NULL,
-  tags TEXT NOT NULL, audience TEXT NOT NULL, source_type TEXT NOT NULL, funding TEXT NOT NULL,
-  disclosure TEXT NOT NULL, content_note TEXT NOT NULL, sources TEXT NOT NULL, text_sha256 TEXT NOT NULL,
-  n_chars INTEGER NOT NULL, n_blocks INTEGER NOT NULL, n_pages INTEGER NOT NULL, first_ordinal INTEGER NOT NULL,
-  n_passages INTEGER NOT NULL, warnings TEXT NOT NULL);
-CREATE TABLE contents (
-  number INTEGER PRIMARY KEY, text TEXT NOT NULL, blocks TEXT NOT NULL, repairs TEXT NOT NULL,
-  page_starts TEXT NOT NULL);
-CREATE TABLE passages (
-  ordinal INTEGER PRIMARY KEY, id TEXT NOT NULL, document INTEGER NOT NULL, start_char INTEGER NOT NULL,
-  end_char INTEGER NOT NULL, text TEXT NOT NULL, title TEXT NOT NULL, heading_path TEXT NOT NULL,
-  sentences TEXT NOT NULL, first_page INTEGER, last_page INTEGER, element_id TEXT NOT NULL, context TEXT NOT NULL);
-"""
-# Made after the rows: passage ids come in no order, and keeping an index up to date meanwhile costs seeks.
-_INDEXES = """
-CREATE UNIQUE INDEX document_ids ON documents (id);
-CREATE UNIQUE INDEX passage_ids ON passages (id);
-"""
 
 _ANY_OF = "EXISTS (SELECT 1 FROM json_each(d.{column}) WHERE value IN (SELECT value FROM json_each(?)))"
 
@@ -73,62 +48,6 @@ _ANY_OF = "EXISTS (SELECT 1 FROM json_each(d.{column}) WHERE value IN (SELECT va
 # the folder may be gone (collected) by the time another would be wanted.
 _N_CONNECTIONS = 4
 _N_MASKS = 16
-
-
-def write_catalogue(path: Path, documents: Iterable[tuple[Document, Sequence[Passage]]]) -> CatalogueCounts:
-    """
-    Write a new catalogue, holding one document at a time; passages get ordinals in order, from 0.
-
-    Equal input gives equal bytes (with the same SQLite version).
-
-    Raises:
-        StorageFailed: the disk is full or failing.
-        ValueError: two documents or two passages share an id, or a passage names another document.
-    """
-    n_documents = n_passages = n_sentences = 0
-    with _write_errors(path), closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        # Nothing to roll back to: a catalogue that is not complete is thrown away with its staging folder, and
-        # sealing forces it to the disk.
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(f"{_SCHEMA} BEGIN;")
-        for document, passages in documents:
-            _write_document(connection, n_documents, document, n_passages, passages)
-            n_documents += 1
-            n_passages += len(passages)
-            n_sentences += sum(len(passage.sentences) for passage in passages)
-        connection.execute("INSERT INTO counts VALUES (?, ?, ?)", (n_documents, n_passages, n_sentences))
-        connection.execute("COMMIT")
-        connection.executescript(_INDEXES)
-    return CatalogueCounts(n_documents, n_passages, n_sentences)
-
-
-def _write_document(
-    connection: sqlite3.Connection, number: int, document: Document, ordinal: int, passages: Sequence[Passage]
-) -> None:
-    for passage in passages:
-        if passage.document_id != document.id:
-            raise ValueError(f"passage {passage.id} belongs to {passage.document_id}, not to {document.id}")
-    rows = [passage_row(ordinal + i, number, passage) for i, passage in enumerate(passages)]
-    _insert(connection, "documents", [document_row(number, document, ordinal, len(passages))])
-    _insert(connection, "contents", [content_row(number, document)])
-    _insert(connection, "passages", rows)
-
-
-def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
-    if rows:
-        marks = ", ".join("?" * len(rows[0]))
-        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - constants of this module
-
-
-@contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise ValueError(f"two rows share an id: {error}") from error
-    except sqlite3.OperationalError as error:
-        raise storage_failed(path, f"the catalogue: {error}") from error
 
 
 class Catalogue:
@@ -151,6 +70,7 @@ class Catalogue:
         if counts is None:
             raise self._corrupt("it has no counts")
         self.n_documents, self.n_passages, self.n_sentences = (int(n) for n in counts)
+        self._has_readings = self._one("SELECT 1 FROM sqlite_schema WHERE name = 'readings'") is not None
 
     @classmethod
     def open(cls, path: Path, text_cache_bytes: int = 16_000_000) -> Catalogue:
@@ -234,8 +154,34 @@ class Catalogue:
         if row is None:
             raise KeyError(document_id)
         width = len(CONTENT_COLUMNS)
+        own_title: Row | None = None
+        if self._has_readings:
+            own_title = self._one("SELECT has_own_title FROM readings WHERE number = ?", (row[width],))
         with self._decoding(f"document {document_id}"):
-            return read_content(read_document(row[width:]), row[:width])
+            document = read_content(read_document(row[width:]), row[:width])
+            return document if own_title is None else replace(document, has_own_title=bool(own_title[0]))
+
+    def readings(self) -> dict[str, Reading]:
+        """Return what each document was made from, by its id; {} for a catalogue of format 1."""
+        if not self._has_readings:
+            return {}
+        found = {}
+        sql = "SELECT d.id, d.publisher, r.* FROM readings r JOIN documents d ON d.number = r.number"
+        for row in self._all(sql):
+            with self._decoding(f"the reading of {row[0]}"):
+                found[str(row[0])] = read_reading(row[1], row[2:])
+        return found
+
+    def rows_of(self, stored: StoredDocument) -> DocumentRows:
+        """Return a document's rows as they are stored, to be copied into another catalogue."""
+        number, first, end = stored.number, stored.first_ordinal, stored.first_ordinal + stored.n_passages
+        document = self._one("SELECT * FROM documents WHERE number = ?", (number,))
+        content = self._one("SELECT * FROM contents WHERE number = ?", (number,))
+        reading = self._one("SELECT * FROM readings WHERE number = ?", (number,))
+        passages = self._all("SELECT * FROM passages WHERE ordinal >= ? AND ordinal < ?", (first, end))
+        if document is None or content is None or reading is None or len(passages) != stored.n_passages:
+            raise self._corrupt(f"rows of {stored.id} are missing")
+        return DocumentRows(document, content, reading, tuple(passages))
 
     def passages(self, ordinals: Sequence[int] | Int64) -> list[StoredPassage]:
         """

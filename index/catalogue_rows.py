@@ -24,6 +24,7 @@ from ingest.model import (
     SourceReference,
     SourceType,
 )
+from ingest.repeated import EdgeLines, edge_lines
 
 DOCUMENT_COLUMNS = (
     "number",
@@ -71,6 +72,9 @@ PASSAGE_COLUMNS = (
     "element_id",
     "context",
 )
+READING_COLUMNS = ("number", "key", "has_own_title", "edge_lines", "repeated_lines")
+_FIRST_ORDINAL = DOCUMENT_COLUMNS.index("first_ordinal")
+_SENTENCES = PASSAGE_COLUMNS.index("sentences")
 
 Row = tuple[Any, ...]
 
@@ -112,12 +116,83 @@ class StoredPassage:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    What a document was made from, as far as a next build must know.
+
+    `key` stands for everything that reading depends on (`reuse.reading_key`), "" where that is not known.
+    `edges` are its lines that could be a banner, `repeated` those that others shared when it was stored.
+    """
+
+    key: str
+    has_own_title: bool
+    edges: EdgeLines
+    repeated: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRows:
+    """All rows of one document; columns as in the constants above."""
+
+    document: Row
+    content: Row
+    reading: Row
+    passages: tuple[Row, ...]
+
+    @property
+    def n_sentences(self) -> int:
+        """Return the number of sentences of all passages; each is one inner list of a list of lists."""
+        return sum(row[_SENTENCES].count("[") - 1 for row in self.passages)
+
+    def placed(self, number: int, first_ordinal: int) -> DocumentRows:
+        """Return the rows with another number, and passages with ordinals from another first one on."""
+        document = (number, *self.document[1:_FIRST_ORDINAL], first_ordinal, *self.document[_FIRST_ORDINAL + 1 :])
+        passages = tuple((first_ordinal + i, row[1], number, *row[3:]) for i, row in enumerate(self.passages))
+        return DocumentRows(document, (number, *self.content[1:]), (number, *self.reading[1:]), passages)
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogueCounts:
     """What `write_catalogue` wrote."""
 
     documents: int
     passages: int
     sentences: int
+
+
+def to_rows(document: Document, passages: Sequence[Passage], reading: Reading | None = None) -> DocumentRows:
+    """
+    Return the rows of a document as if it were the only one.
+
+    Args:
+        reading: None stores that nothing is known of how it was made, so that no build reuses it.
+
+    Raises:
+        ValueError: a passage belongs to another document.
+    """
+    for passage in passages:
+        if passage.document_id != document.id:
+            raise ValueError(f"passage {passage.id} belongs to {passage.document_id}, not to {document.id}")
+    reading = reading or Reading("", document.has_own_title, edge_lines(document), frozenset())
+    return DocumentRows(
+        document_row(0, document, 0, len(passages)),
+        content_row(0, document),
+        reading_row(0, reading),
+        tuple(passage_row(i, 0, passage) for i, passage in enumerate(passages)),
+    )
+
+
+def reading_row(number: int, reading: Reading) -> Row:
+    """Return how a document was made, columns as in READING_COLUMNS."""
+    lines = (_json(sorted(found)) for found in (reading.edges.lines, reading.repeated))
+    return number, reading.key, int(reading.has_own_title), *lines
+
+
+def read_reading(publisher: str, row: Sequence[Any]) -> Reading:
+    """Return the reading of a row in the order of READING_COLUMNS. Raises ValueError, TypeError: damaged row."""
+    _, key, has_own_title, lines, repeated = row
+    edges = EdgeLines(publisher, frozenset(_list(lines)))
+    return Reading(key, bool(has_own_title), edges, frozenset(_list(repeated)))
 
 
 def document_row(number: int, document: Document, first_ordinal: int, n_passages: int) -> Row:

@@ -78,6 +78,8 @@ class EvidenceVectors:
         self._offset = file.tell()
         self._path = file.name
         self._starts = starts
+        self._counts = np.diff(starts)
+        self._counts.setflags(write=False)
         self.n = len(starts) - 1
         self.n_rows = int(starts[-1])
         self.dimension = dimension
@@ -134,8 +136,8 @@ class EvidenceVectors:
         return [rows[start:end] for start, end in pairwise([0, *ends.tolist()])]
 
     def row_counts(self) -> Int64:
-        """Return the number of rows of every passage, `int64[n]`."""
-        return np.diff(self._starts)
+        """Return the number of rows of every passage, `int64[n]`; read-only."""
+        return self._counts
 
     def close(self) -> None:
         """Let go of the file; nothing may be asked afterwards."""

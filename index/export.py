@@ -1,14 +1,16 @@
 """
 Exports a model's question encoder once, so that answering needs no torch. Runs at build time only.
+
+What it renames and deletes lies under `encoders/`, by the calls of `index/files.py`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
+import secrets
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,42 +23,41 @@ from index.encoder import (
     file_sha256,
     is_exported,
 )
-from index.errors import StorageFailed
+from index.files import fsync_file, remove, rename, storage_errors, write_atomically
 from index.model_files import ModelFiles
 from index.model_loading import import_torch, load_model, load_tokenizer
 
 _OPSET = 17
+_ASIDE = ".export-"
 
 
 def ensure_encoder(index_dir: Path, files: ModelFiles) -> Path:
     """
     Return the folder of the exported question encoder, exporting it first where it is missing or damaged.
 
-    It is written aside and renamed when complete, so that a killed export leaves nothing that looks whole.
+    It is written aside and renamed when complete, so that a killed export leaves nothing that looks whole. Called by
+    the one process that holds the writer's lock: what lies aside is then of a killed one, and is deleted.
 
     Raises:
         ModelUnusable: the model can't be loaded.
         StorageFailed: the folder can't be written.
     """
     final = encoder_folder(index_dir, files.fingerprint)
-    if is_exported(index_dir, files.fingerprint):
-        return final
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=final.parent) as aside:
-            _export(files, Path(aside))
-            if final.exists():
-                shutil.rmtree(final)
-            Path(aside).chmod(0o755)
-            Path(aside).rename(final)
-            # TemporaryDirectory removes its folder by name and would complain that it is gone.
-            Path(aside).mkdir()
-    except OSError as error:
-        raise StorageFailed(
-            f"the question encoder can't be written ({error.strerror})",
-            where=str(final),
-            fix="free space or grant the right to write there, then build again",
-        ) from error
+    with storage_errors(final.parent):
+        if final.parent.is_dir():
+            for stale in final.parent.glob(f"{_ASIDE}*"):
+                remove(stale)
+        if is_exported(index_dir, files.fingerprint):
+            return final
+        aside = final.parent / f"{_ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
+        aside.mkdir(parents=True)
+        try:
+            _export(files, aside)
+            remove(final)  # damaged; a process that answers with it has read it already
+            rename(aside, final)
+        finally:
+            with suppress(OSError):
+                remove(aside)
     return final
 
 
@@ -65,7 +66,7 @@ def _export(files: ModelFiles, folder: Path) -> None:
     load_tokenizer(files).save(str(folder / TOKENIZER))
     names = (GRAPH, TOKENIZER)
     for name in names:
-        _fsync(folder / name)
+        fsync_file(folder / name)
     description = {
         "export_version": EXPORT_VERSION,
         "fingerprint": files.fingerprint,
@@ -74,9 +75,7 @@ def _export(files: ModelFiles, folder: Path) -> None:
         "max_tokens": files.max_tokens,
         "files": {name: file_sha256(folder / name) for name in names},
     }
-    path = folder / DESCRIPTION
-    path.write_text(json.dumps(description, indent=2) + "\n", "utf-8")
-    _fsync(path)
+    write_atomically(folder / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
 
 
 def _write_graph(files: ModelFiles, path: Path) -> int:
@@ -112,8 +111,3 @@ def _write_graph(files: ModelFiles, path: Path) -> int:
             dynamo=False,
         )
     return int(model.get_embedding_dimension())
-
-
-def _fsync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

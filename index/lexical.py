@@ -239,6 +239,8 @@ def _encodable(text: str) -> str:
 
 
 def _clean(text: str) -> str:
+    if text.isascii():
+        return text  # nothing below changes it, and most text is
     # Decomposed accents would cut words in two, as a combining mark is no letter to the tokenizer.
     return unicodedata.normalize("NFKC", _encodable(text).translate(_INVISIBLE))
 

@@ -19,7 +19,7 @@ from index.files import storage_errors, write_atomically
 MANIFEST_FILE = "manifest.json"
 # Raise FORMAT_VERSION whenever any file of a snapshot changes its meaning, and commit a fixture of the new format
 # (tests/data/make_snapshot_fixture.py).
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 OLDEST_SUPPORTED = 1
 
 _FIX = "roll back to an older snapshot or build again"

@@ -12,9 +12,10 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import quote
 
 import numpy as np
 
@@ -213,6 +214,17 @@ class VectorCache:
         sentence = f"the embedding cache {self._path} {what}"
         if sentence not in self.warnings:
             self.warnings.append(sentence)
+
+
+def cached_keys(path: Path, fingerprint: str) -> set[str]:
+    """Return the keys of all vectors of one model, writing nothing; empty when there is no cache that can be read."""
+    try:
+        # Opened like this SQLite makes no file, neither the cache nor a journal.
+        with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
+            rows = connection.execute("SELECT key FROM vectors WHERE fingerprint = ?", (fingerprint,))
+            return {str(key) for (key,) in rows}
+    except sqlite3.Error:
+        return set()
 
 
 def _is_ours(path: Path) -> bool:

@@ -31,6 +31,9 @@ _MAX_TOML_BYTES = 16_000_000
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
+# Path, bytes, time of the last writing and of the last change of any kind, of each file.
+CorpusState = frozenset[tuple[str, int, int, int]]
+
 
 class _LibraryTable(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -149,12 +152,7 @@ def open_library(root: Path, limits: Limits | None = None) -> Library:
         CorpusMissing: no such folder, or not a single document in it.
         LibraryMalformed: library.toml is not valid, with the table, field and value that is wrong.
     """
-    try:
-        resolved = root.resolve(strict=True)
-    except (OSError, RuntimeError) as error:
-        raise CorpusMissing("there is no such folder", where=str(root), fix="name an existing folder") from error
-    if not resolved.is_dir():
-        raise CorpusMissing("is a file, not a folder", where=str(root), fix="name the folder of the documents")
+    resolved = _existing_folder(root)
     toml = _read_library_toml(resolved)
     scan = _scan(resolved)
     if not scan.files and not scan.failures:
@@ -191,6 +189,37 @@ def open_library(root: Path, limits: Limits | None = None) -> Library:
         scan=scan,
         warnings=warnings,
     )
+
+
+def corpus_state(root: Path) -> CorpusState:
+    """
+    Return what changes whenever a build might give something else; no file is opened, what no reader takes is left out.
+
+    Raises:
+        CorpusMissing: no such folder.
+    """
+    resolved = _existing_folder(root)
+    locations = [path for path in _iter_files(resolved, []) if path.suffix.lower() in readable_suffixes()]
+    return frozenset(_state_of(resolved, location) for location in (*locations, resolved / LIBRARY_FILE))
+
+
+def _state_of(root: Path, location: Path) -> tuple[str, int, int, int]:
+    try:
+        status = location.stat()
+    except OSError:
+        return _id_of(root, location), -1, 0, 0
+    # The time of the last change of rights or name as well: a file that became readable is to be read.
+    return _id_of(root, location), status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _existing_folder(root: Path) -> Path:
+    try:
+        resolved = root.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise CorpusMissing("there is no such folder", where=str(root), fix="name an existing folder") from error
+    if not resolved.is_dir():
+        raise CorpusMissing("is a file, not a folder", where=str(root), fix="name the folder of the documents")
+    return resolved
 
 
 def _checked(table: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,11 @@ bytes -> reader -> furniture -> metadata -> Document
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from ingest.assemble import assemble_document
 from ingest.errors import NoTextLayer
@@ -35,7 +37,18 @@ def read_document(library: Library, file: SourceFile, limits: Limits | None = No
     Raises:
         SourceError: the file can't become a document; the reason and the remedy are in it.
     """
-    data = library.read_bytes(file)
+    return document_of(library, file, library.read_bytes(file), limits)
+
+
+def document_of(library: Library, file: SourceFile, data: bytes, limits: Limits | None = None) -> Document:
+    """
+    Return the document of one file whose bytes were read already.
+
+    It depends on nothing but `reading_inputs`, the bytes, and the code of this package and its libraries.
+
+    Raises:
+        SourceError: as `read_document`.
+    """
     source = Source(path=file.path, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
     reader, read = reader_for(file.suffix, file.path)
     extraction = read(data, limits or library.limits, file.path)
@@ -47,7 +60,8 @@ def read_document(library: Library, file: SourceFile, limits: Limits | None = No
             fix="put text into it, or move it out of the corpus",
         )
     own, problems = check_fields(extraction.metadata)
-    metadata = merge_metadata(library.defaults, own, library.fields_of(file.path))
+    defaults, overrides = _library_layers(library, file)
+    metadata = merge_metadata(defaults, own, overrides)
     warnings = [*extraction.warnings, *(f"the file's own {p}; the field is ignored" for p in problems)]
     has_own_title = bool(metadata.title)
     if not metadata.title:
@@ -57,6 +71,24 @@ def read_document(library: Library, file: SourceFile, limits: Limits | None = No
         has_own_title = opens_with_heading(blocks)
     document = assemble_document(source, reader, metadata, replace(extraction, warnings=tuple(warnings)), blocks)
     return replace(document, has_own_title=has_own_title)
+
+
+def reading_inputs(library: Library, file: SourceFile) -> str:
+    """
+    Return all that the document of a file depends on besides its bytes, as one text that is equal when they are.
+
+    Raises:
+        UnsupportedSource: no reader knows the file's ending.
+    """
+    reader, _ = reader_for(file.suffix, file.path)
+    layers = [
+        sorted((name, repr(value)) for name, value in fields.items()) for fields in _library_layers(library, file)
+    ]
+    return json.dumps([file.path, reader, repr(library.limits), layers])
+
+
+def _library_layers(library: Library, file: SourceFile) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    return library.defaults, library.fields_of(file.path)
 
 
 def opens_with_heading(blocks: Sequence[Block]) -> bool:

@@ -82,6 +82,20 @@ def mark_repeated(document: Document, repeated: Mapping[str, frozenset[str]]) ->
     return replace(document, blocks=blocks)
 
 
+def lines_to_mark(edges: EdgeLines, repeated: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Return a document's lines that others share; equal ones mean that `mark_repeated` gives the same again."""
+    return edges.lines & repeated.get(edges.publisher, frozenset())
+
+
+def unmark_repeated(document: Document) -> Document:
+    """Return the document as it was before `mark_repeated`."""
+    if not any(block.furniture == RULE for block in document.blocks):
+        return document
+    return replace(
+        document, blocks=tuple(replace(b, furniture="") if b.furniture == RULE else b for b in document.blocks)
+    )
+
+
 def _candidates(document: Document) -> Iterator[tuple[Block, str]]:
     content = [block for block in document.blocks if not block.furniture]
     edges = content if len(content) <= 2 * _EDGE_BLOCKS else content[:_EDGE_BLOCKS] + content[-_EDGE_BLOCKS:]

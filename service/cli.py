@@ -62,13 +62,23 @@ def build(
         Path | None,
         typer.Option("--gate-floors", help="Floors of the gate. [default: QUESTIONS.floors.json]", show_default=False),
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Build again whenever a document changes.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Index a folder of documents."""
     from service.commands.building import run_build
 
     settings = _settings(corpus=corpus, index_dir=index_dir, model=model)
-    return run_build(settings, allow_failures=allow_failures, as_json=as_json, gate=gate, gate_floors=gate_floors)
+    return run_build(
+        settings,
+        allow_failures=allow_failures,
+        as_json=as_json,
+        gate=gate,
+        gate_floors=gate_floors,
+        dry_run=dry_run,
+        watch=watch,
+    )
 
 
 @app.command(epilog=_SETTINGS)

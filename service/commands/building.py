@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from index.build import BuildConfig, BuildReport, build_index
+from index.build import BuildConfig, BuildPlan, BuildReport, build_index, plan_build
+from index.changes import Changes
 from index.embed import SentenceTransformerEmbedder
+from index.model import PassageEmbedder
 from index.model_files import find_model
 from service.commands.output import phase_progress, print_json, print_line, print_note, print_table
+from service.errors import SettingsInvalid
 from service.gate import make_gate
 from service.problems import EXIT_FAILURE
 from service.settings import Settings
@@ -24,6 +28,8 @@ def run_build(
     as_json: bool,
     gate: Path | None = None,
     gate_floors: Path | None = None,
+    dry_run: bool = False,
+    watch: bool = False,
 ) -> int:
     """
     Build and publish; returns 1 when a file could not be read, unless that is allowed.
@@ -31,9 +37,21 @@ def run_build(
     Args:
         gate: labelled questions; the new index is published only if their answers hold the floors.
         gate_floors: the floors; beside the questions where not given.
+        dry_run: only say what a build would do; nothing is written.
+        watch: build again whenever the corpus changes, until asked to end; returns 0 then.
     """
+    if dry_run and watch:
+        raise SettingsInvalid(
+            "a dry run ends, watching does not", where="--dry-run and --watch", fix="give one of them"
+        )
     config = BuildConfig() if gate is None else BuildConfig(gate=make_gate(gate, gate_floors, settings))
     embedder = SentenceTransformerEmbedder(find_model(settings.model))
+    if watch:
+        from service.commands.watching import run_watch
+
+        return run_watch(settings, config, embedder, lambda report: _print_report(report, settings), as_json=as_json)
+    if dry_run:
+        return _run_plan(settings, config, embedder, allow_failures=allow_failures, as_json=as_json)
     with phase_progress() as on_progress:
         report = build_index(settings.corpus, settings.index_dir, embedder, config, on_progress)
     if as_json:
@@ -43,12 +61,69 @@ def run_build(
     return EXIT_FAILURE if report.failures and not allow_failures else 0
 
 
+def _run_plan(
+    settings: Settings, config: BuildConfig, embedder: PassageEmbedder, *, allow_failures: bool, as_json: bool
+) -> int:
+    with phase_progress() as on_progress:
+        plan = plan_build(settings.corpus, settings.index_dir, embedder, config, on_progress)
+    if as_json:
+        print_json(dataclasses.asdict(plan))
+    else:
+        _print_plan(plan)
+    return EXIT_FAILURE if plan.failures and not allow_failures else 0
+
+
+def _print_plan(plan: BuildPlan) -> None:
+    rows = [
+        ("live snapshot", plan.previous_id or "none"),
+        ("documents", str(plan.n_documents)),
+        ("passages", str(plan.n_passages)),
+        *_change_rows(plan.changes),
+        ("to embed", str(plan.n_to_embed)),
+        ("to reuse", str(plan.n_reused)),
+        ("failures", str(len(plan.failures))),
+        ("warnings", str(len(plan.warnings))),
+        ("ignored", str(len(plan.ignored))),
+    ]
+    print_table(("what", "value"), rows)
+    if plan.previous_id:
+        _print_changes(plan.changes)
+    for failure in plan.failures:
+        print_line(f"would fail: {failure.path}: {failure.reason} ({failure.fix})")
+    _print_warnings(plan.warnings)
+    print_note("a dry run: nothing was written")
+
+
+def _change_rows(changes: Changes) -> Iterator[tuple[str, str]]:
+    yield "added", str(len(changes.added))
+    yield "changed", str(len(changes.changed))
+    yield "moved", str(len(changes.moved))
+    yield "removed", str(len(changes.removed))
+    yield "unchanged", str(changes.n_unchanged)
+
+
+def _print_changes(changes: Changes) -> None:
+    """Name what differs, the first few of each kind."""
+    kinds: tuple[tuple[str, Sequence[str]], ...] = (
+        ("added", changes.added),
+        ("changed", changes.changed),
+        ("moved", [f"{old} to {new}" for old, new in changes.moved]),
+        ("removed", changes.removed),
+    )
+    for kind, paths in kinds:
+        for path in paths[:_SHOWN]:
+            print_line(f"{kind}: {path}")
+        if len(paths) > _SHOWN:
+            print_line(f"{kind}: {len(paths) - _SHOWN} more (see --json)")
+
+
 def _print_report(report: BuildReport, settings: Settings) -> None:
     rows = [
         ("snapshot", report.snapshot_id or "none"),
         ("documents", str(report.n_documents)),
         ("passages", str(report.n_passages)),
         ("sentences", str(report.n_sentences)),
+        *_change_rows(report.changes),
         ("embedded", str(report.n_embedded)),
         ("reused", str(report.n_reused)),
         ("failures", str(len(report.failures))),
@@ -59,6 +134,8 @@ def _print_report(report: BuildReport, settings: Settings) -> None:
         ("peak memory MB", f"{report.peak_memory_bytes / 1e6:.0f}"),
     ]
     print_table(("what", "value"), rows)
+    if report.previous_id:
+        _print_changes(report.changes)
     for failure in report.failures:
         print_line(f"failed: {failure.path}: {failure.reason} ({failure.fix})")
     _print_warnings(report.warnings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from index.snapshot import open_snapshot
 from index.store import IndexDir
@@ -50,6 +51,7 @@ def run_snapshots(settings: Settings, *, as_json: bool) -> int:
                     "counts": info.manifest.counts.model_dump() if info.manifest else None,
                     "model": info.manifest.model.model_dump() if info.manifest else None,
                     "size_bytes": info.size_bytes,
+                    "report": info.manifest.report if info.manifest else None,
                     "problem": info.problem,
                 }
                 for info in found
@@ -60,13 +62,14 @@ def run_snapshots(settings: Settings, *, as_json: bool) -> int:
         print_note(f"no snapshot in {settings.index_dir}: make one with `citewell build`")
         return 0
     print_table(
-        ("snapshot", "current", "documents", "passages", "model", "MB", "problem"),
+        ("snapshot", "current", "documents", "passages", "changes", "model", "MB", "problem"),
         [
             (
                 info.id,
                 "yes" if info.is_current else "",
                 str(info.manifest.counts.documents) if info.manifest else "",
                 str(info.manifest.counts.passages) if info.manifest else "",
+                _changes(info.manifest.report) if info.manifest else "",
                 info.manifest.model.name if info.manifest else "",
                 f"{info.size_bytes / 1e6:.1f}",
                 info.problem,
@@ -75,6 +78,13 @@ def run_snapshots(settings: Settings, *, as_json: bool) -> int:
         ],
     )
     return 0
+
+
+def _changes(report: dict[str, Any]) -> str:
+    """Return what a build changed, such as "+2 ~1 -3": added, changed, removed."""
+    added, changed, removed = (report.get(f"n_{kind}", 0) for kind in ("added", "changed", "removed"))
+    parts = ((f"+{added}", added), (f"~{changed}", changed), (f"-{removed}", removed))
+    return " ".join(text for text, n in parts if n)
 
 
 def run_rollback(snapshot_id: str | None, settings: Settings, *, as_json: bool) -> int:

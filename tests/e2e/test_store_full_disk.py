@@ -51,7 +51,7 @@ def test_every_part_notices_that_it_was_not_written(tmp_path: Path, part: str, l
     assert "live snapshot is untouched" in fix
 
 
-@pytest.mark.parametrize("limit", [0, 100, 1_000, 2_000, 2_600, 4_096, 20_000, 28_671])
+@pytest.mark.parametrize("limit", [0, 100, 1_000, 2_000, 2_600, 4_096, 20_000, 32_767])
 def test_a_build_on_a_full_disk_leaves_the_old_snapshot(tmp_path: Path, limit: int) -> None:
     """This ensures that readers go on with the old snapshot, nothing half-built stays, and the next build works."""
     index_dir = IndexDir(tmp_path)
@@ -68,7 +68,7 @@ def test_a_build_on_a_full_disk_leaves_the_old_snapshot(tmp_path: Path, limit: i
 
 def test_a_limit_that_suffices_is_no_failure(tmp_path: Path) -> None:
     """This ensures that the failures above come from the limit."""
-    assert write(tmp_path, "snapshot", 28_672) == "ok"
+    assert write(tmp_path, "snapshot", 32_768) == "ok"
 
 
 @pytest.mark.parametrize("limit", [0, 2_000, 20_000, 300_000])

@@ -40,7 +40,7 @@ def imported(path: Path) -> set[str]:
     [
         ("faiss", {"index/dense.py"}),
         ("tantivy", {"index/lexical.py"}),
-        ("sqlite3", {"index/catalogue.py", "index/vector_cache.py", "index/files.py"}),
+        ("sqlite3", {"index/catalogue.py", "index/catalogue_writing.py", "index/vector_cache.py", "index/rules.py"}),
         ("onnxruntime", {"index/encoder.py"}),
         ("sentence_transformers", {"index/model_loading.py"}),
         ("nupunkt", {"ingest/sentences.py"}),
@@ -49,6 +49,7 @@ def imported(path: Path) -> set[str]:
         ("uvicorn", {"service/http_server.py"}),
         ("limits", {"service/rate_limit.py"}),
         ("prometheus_client", {"service/metrics.py"}),
+        ("watchfiles", {"service/watching.py"}),
         (
             "structlog",
             {
@@ -76,6 +77,14 @@ def test_only_settings_reads_the_environment() -> None:
     found = {path.relative_to(ROOT).as_posix() for path in sources() if pattern.search(path.read_text("utf-8"))}
 
     assert found <= {"service/settings.py"}
+
+
+def test_one_place_renames_and_deletes_in_the_index() -> None:
+    """This ensures that what happens to files of an index is decided in the modules that are tested by killing them."""
+    pattern = re.compile(r"\.(unlink|rmdir|rename)\(|\b(rmtree|move|os\.(remove|replace|renames))\(")
+    found = {p.relative_to(ROOT).as_posix() for p in sources() if pattern.search(p.read_text("utf-8"))}
+
+    assert {name for name in found if name.startswith("index/")} == {"index/files.py"}
 
 
 def test_modules_stay_readable() -> None:
