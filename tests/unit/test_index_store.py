@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from index.errors import NoSnapshot, SnapshotCorrupt, SnapshotUnsupported, StorageFailed, WriterBusy
-from index.manifest import Counts, Manifest, ModelIdentity, read_manifest
+from index.manifest import FORMAT_VERSION, Counts, Manifest, ModelIdentity, read_manifest
 from index.store import IndexDir, Staging
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -247,7 +247,7 @@ def test_rollback_refuses_what_can_not_serve(index_dir: IndexDir) -> None:
 
     with pytest.raises(NoSnapshot, match="20200101T000000Z-00000000"):
         index_dir.rollback("20200101T000000Z-00000000")
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 99'))
+    path.write_text(path.read_text().replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 99'))
     with pytest.raises(SnapshotUnsupported):
         index_dir.rollback(first)
     path.write_text("{")
@@ -274,7 +274,7 @@ def test_collecting_keeps_the_newest_and_the_current(index_dir: IndexDir) -> Non
 def test_collecting_spares_newer_formats_and_takes_damaged_ones(index_dir: IndexDir) -> None:
     """This ensures that going back to an older version of the program costs no snapshot of the newer one."""
     ids = [publish(index_dir, c) for c in "abcd"]
-    for snapshot_id, old, new in ((ids[0], ": 1", ": 99"), (ids[1], "{", "")):
+    for snapshot_id, old, new in ((ids[0], f": {FORMAT_VERSION}", ": 99"), (ids[1], "{", "")):
         path = index_dir.snapshot_path(snapshot_id) / "manifest.json"
         path.write_text(path.read_text().replace(old, new, 1))
 
