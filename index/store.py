@@ -363,11 +363,13 @@ class IndexDir:
         except SnapshotCorrupt:
             return False
 
+    def leftovers(self) -> list[Path]:
+        """Return what killed writers left; while the lock is held, nothing of it is in use."""
+        staged = [path for path in self.snapshots_path.glob(".*") if path.name.startswith((_STAGING, _COLLECTED))]
+        return [*staged, *self.path.glob(".CURRENT.*.tmp")]
+
     def _sweep(self) -> None:
-        for path in self.snapshots_path.iterdir():
-            if path.name.startswith((_STAGING, _COLLECTED)):
-                remove(path)
-        for path in self.path.glob(".CURRENT.*.tmp"):
+        for path in self.leftovers():
             remove(path)
 
     @contextmanager

@@ -10,6 +10,7 @@ Errors of asking. None of them ever holds a question's text.
         ├── BodyTooLarge         the request body passes the cap
         ├── MediaTypeUnsupported the body is not JSON (or, for the page, not a form)
         ├── NotFound             no such route, document or passage
+        ├── PassageWithdrawn     a passage that was published once and is gone
         ├── MethodNotAllowed     the route exists, the method does not
         ├── SettingsInvalid      a setting is malformed, or two contradict each other
         ├── QuestionsInvalid     a file of labelled questions is malformed
@@ -22,6 +23,8 @@ Errors of asking. None of them ever holds a question's text.
 """
 
 from __future__ import annotations
+
+from datetime import date
 
 from ingest.errors import AppError
 
@@ -72,6 +75,16 @@ class NotFound(RequestFault):
     """There is nothing at that address."""
 
     code = "not_found"
+
+
+class PassageWithdrawn(RequestFault):
+    """A passage was published once; its document, or that part of it, is gone. `since`: the day, None if not known."""
+
+    code = "passage_withdrawn"
+
+    def __init__(self, what: str, *, where: str = "", fix: str, since: date | None = None) -> None:
+        self.since = since
+        super().__init__(what, where=where, fix=fix)
 
 
 class MethodNotAllowed(RequestFault):

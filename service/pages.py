@@ -5,7 +5,7 @@ Templates show values; whatever decides what is shown stands here.
 """
 
 # No postponed annotations here: the framework reads them, and some name a function's own variables.
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -14,12 +14,16 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from index.resolve_link import PassageState
+from index.store import IndexDir
 from ingest.model import SourceType
 from service.answer import Answer, Question
 from service.bodies import read_ask_form
 from service.citing import document_card
 from service.edge import PAGE_SECURITY_POLICY, ProblemResponse, RenderError, request_id_of
-from service.library_view import cut_at_passages, find_document, find_passage, web_address
+from service.errors import PassageWithdrawn
+from service.library_view import cut_at_passages, find_document, web_address
+from service.permalinks import LinkedPassage, follow_link, is_moved_here
 from service.problems import Problem
 from service.runtime import Service
 from service.schemas import AskRequest
@@ -85,6 +89,16 @@ class Pages:
         """Return the page of one document."""
         return _page(self._templates.get_template("reader.html").render(values), 200, cache="no-cache")
 
+    def changed(self, linked: LinkedPassage) -> Response:
+        """Return the page of a cited passage whose words are gone, with what stands there now set apart."""
+        text = self._templates.get_template("permalink.html").render(linked=linked, address=_reader_address(linked))
+        return _page(text, 200, cache="no-cache")
+
+    def withdrawn(self, since: date | None) -> Response:
+        """Return the page of a cited passage that was withdrawn: when, and none of its words."""
+        text = self._templates.get_template("permalink.html").render(linked=None, since=since)
+        return _page(text, 410, cache="no-cache")
+
 
 def render_error(pages: Pages, docs_url: str) -> RenderError:
     """Return what shows an error: a page to a browser that asks for one, JSON to everything else and under /v1."""
@@ -106,6 +120,7 @@ def render_error(pages: Pages, docs_url: str) -> RenderError:
 
 def add_pages(app: FastAPI, service: Service, pages: Pages) -> None:
     """Add the routes for people; the OpenAPI document, which is for programs, leaves them out."""
+    index_dir = IndexDir(service.settings.index_dir)
 
     async def asked_by_form(request: Request) -> AskRequest:
         return await read_ask_form(request, service.settings.max_body_bytes)
@@ -121,24 +136,36 @@ def add_pages(app: FastAPI, service: Service, pages: Pages) -> None:
         return pages.search(asked=question, answer=service.ask(question))
 
     @app.get("/documents/{document_id:path}", include_in_schema=False)
-    def get_reader(document_id: str, passage: Annotated[str, Query(max_length=200)] = "") -> Response:
+    def get_reader(
+        document_id: str,
+        passage: Annotated[str, Query(max_length=200)] = "",
+        moved_from: Annotated[str, Query(max_length=200)] = "",
+    ) -> Response:
         with service.snapshot() as snapshot:
             document = find_document(snapshot, document_id)
             return pages.reader(
                 card=document_card(document, datetime.now(UTC).date()),
                 cuts=cut_at_passages(snapshot, document_id),
                 highlighted=passage,
+                is_moved=is_moved_here(snapshot, index_dir, moved_from, passage),
                 text_path=f"/v1/documents/{quote(document.id)}/text",
             )
 
     @app.get("/c/{passage_id}", include_in_schema=False)
-    def get_permalink(passage_id: str) -> Response:
-        with service.snapshot() as snapshot:
-            found = find_passage(snapshot, passage_id, datetime.now(UTC).date())
-        here = quote(found.stored.passage.id, safe="")
-        address = f"/documents/{quote(found.card.id)}?passage={here}#p-{here}"
+    def get_permalink(request: Request, passage_id: str) -> Response:
+        try:
+            with service.snapshot() as snapshot:
+                linked = follow_link(snapshot, index_dir, passage_id, datetime.now(UTC).date())
+        except PassageWithdrawn as error:
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            response = pages.withdrawn(error.since)
+            response.headers["vary"] = "Accept"
+            return response
+        if linked.state is PassageState.CHANGED:
+            return pages.changed(linked)
         # Temporary: after a rebuild the passage may stand in another document.
-        return RedirectResponse(address, 302, {"cache-control": "no-cache"})
+        return RedirectResponse(_reader_address(linked), 302, {"cache-control": "no-cache"})
 
     for name, media_type in _STATIC.items():
         app.add_api_route(f"/static/{name}", _static_file(name, media_type), methods=["GET"], include_in_schema=False)
@@ -151,6 +178,16 @@ def _static_file(name: str, media_type: str) -> Any:
         return Response(content, media_type=media_type, headers={"cache-control": "public, max-age=3600"})
 
     return get_static
+
+
+def _reader_address(linked: LinkedPassage) -> str:
+    """Return where the reader shows a linked passage, or its document where there is none."""
+    address = f"/documents/{quote(linked.card.id)}"
+    if linked.place is None:
+        return address
+    here = quote(linked.place.stored.passage.id, safe="")
+    moved = f"&moved_from={quote(linked.cited_id, safe='')}" if linked.state is PassageState.MOVED else ""
+    return f"{address}?passage={here}{moved}#p-{here}"
 
 
 def _page(text: str, status: int, cache: str) -> Response:

@@ -12,19 +12,25 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests_support import count_words
+
 from index.resolve_link import PassageState, Resolution, resolve_link
 from index.snapshot import open_snapshot
 from index.store import IndexDir
 from index.testing import tiny_document, write_tiny_snapshot
 from ingest.model import Document, Passage
 from ingest.split import SplitConfig, split_document
-from tests_support import count_words
 
-_WORDS = (
-    "methadone naloxone withdrawal dose clinic nurse doctor morning evening craving sleep pain relief friend family "
-    "support group meeting risk overdose breathing rescue needle exchange harm reduction treatment therapy relapse "
-    "recovery patient pharmacy prescription tablet liquid bottle fridge child safety storage week month year supervised"
-).split()
+_WORDS = tuple(
+    """
+    methadone naloxone withdrawal dose clinic nurse doctor morning evening craving sleep pain relief friend family
+    support group meeting risk overdose breathing rescue needle exchange harm reduction treatment therapy relapse
+    recovery patient pharmacy prescription tablet liquid bottle fridge child safety storage week month year supervised
+    """.split()  # noqa: SIM905 - fifty quoted words would fill the screen
+)
+# Editing happens more often than the rest.
+_ACTS = ("add", "edit", "rewrite", "drop", "shift", "carry", "copy", "rename", "withdraw", "readd", "insert", "revert")
+_ACTS += ("add", "edit", "edit", "shorten")
 NAMES = [f"{folder}/{name}.md" for folder in ("guides", "news") for name in "abcdef"]
 
 
@@ -67,9 +73,7 @@ class EditedLibrary:
 
     def act(self) -> str:
         """Do one thing at random; returns its name."""
-        name = self.chance.choice(
-            "add add edit edit edit rewrite drop shift carry copy rename withdraw readd insert revert shorten".split()
-        )
+        name = self.chance.choice(_ACTS)
         getattr(self, f"_{name}")()
         return name
 
@@ -284,4 +288,6 @@ class Oracle:
     def _learn_copy(self, published: Published, target: Passage, lineages: dict[int, tuple[str, Paragraph]]) -> None:
         """Take a copy that appeared as the words left their place for the same paragraph: nobody could tell."""
         if any(target.id not in self._states[snapshot][1] for snapshot in self._before):
-            published.lineages |= {n for n, (path, p) in lineages.items() if (path, p.text) == (target.document_id, target.text)}
+            published.lineages |= {
+                n for n, (path, p) in lineages.items() if (path, p.text) == (target.document_id, target.text)
+            }
