@@ -8,7 +8,7 @@ and the older snapshots, which are what tells the next run that something is lef
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,11 +39,17 @@ _BEYOND_REACH = (
 
 @dataclass(frozen=True, slots=True)
 class RemovedSnapshot:
-    """A snapshot that was deleted; `n_passages` of the document, None where its content could not be read."""
+    """
+    A snapshot that was deleted.
+
+    `n_passages` of the document, None where its content could not be read, as `problem` says. `other_names` are
+    documents in which it held the same words, such as the name that the document had before.
+    """
 
     id: str
     n_passages: int | None
     problem: str = ""
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +116,13 @@ def forget_document(
         report = _rebuild(survey, corpus, embedder, on_progress) if survey.needs_rebuild else None
         kept, cache_notes = _purge_cache(store)
         live = str(store.current_id())
-        removed = _drop(store, survey, live)
+        past = read_past(next(info for info in store.list_snapshots() if info.id == live))
+        removed = _drop(store, survey, live, past)
         notes = [*cache_notes, *(f"an interrupted run had left {name}" for name in survey.leftovers)]
         if trace.has_table:
             notes.append(f'library.toml still has a table documents."{document_id}": take it out')
         if report is not None and survey.was_rolled_back:
             notes.append("an older snapshot had been rolled back to; the rebuild took the corpus as it is now")
-        past = read_past(next(info for info in store.list_snapshots() if info.id == live))
         residues, checked = _check(store, survey, past)
         return ForgetReceipt(
             document_id=document_id,
@@ -156,6 +162,7 @@ class _Survey:
     passages: dict[str, Passage]  # of all snapshots that could be read
     keys: frozenset[str]  # of their vectors
     fingerprints: frozenset[str]
+    digests: frozenset[bytes]  # of their words
     needs_rebuild: bool
     was_rolled_back: bool
     leftovers: tuple[str, ...]
@@ -181,6 +188,7 @@ class _Survey:
             holders=holders,
             passages=passages,
             keys=frozenset(_key(passage) for passage in passages.values()),
+            digests=frozenset(d for holder in holders for d in _digests(holder, passages)),
             fingerprints=frozenset(h.info.manifest.model.fingerprint for h in holders if h.info.manifest),
             needs_rebuild=not (is_newest and live is not None and _is_clean(live, holders, passages)),
             was_rolled_back=live is not None and not is_newest,
@@ -210,6 +218,11 @@ def _read_passages(holder: _Holder, document_id: str) -> list[Passage]:
         return []
     with closing(Catalogue.open(holder.info.path / CATALOGUE_FILE, text_cache_bytes=0)) as catalogue:
         return [stored.passage for stored in catalogue.passages_of(document_id)]
+
+
+def _digests(holder: _Holder, passages: Iterable[str]) -> set[bytes]:
+    known = {} if holder.past is None else holder.past.words.passages
+    return {known[passage_id].digest for passage_id in passages if passage_id in known}
 
 
 def _is_clean(live: SnapshotInfo, holders: Sequence[_Holder], passages: dict[str, Passage]) -> bool:
@@ -274,21 +287,31 @@ def _purge_cache(store: IndexDir) -> tuple[frozenset[str], tuple[str, ...]]:
         return kept, tuple(cache.warnings)
 
 
-def _drop(store: IndexDir, survey: _Survey, live: str) -> tuple[RemovedSnapshot, ...]:
-    doomed = {holder.info.id: holder for holder in survey.holders if holder.info.id != live}
-    store.drop(sorted(doomed))
-    return tuple(RemovedSnapshot(h.info.id, h.n_passages, h.problem) for h in doomed.values())
+def _drop(store: IndexDir, survey: _Survey, live: str, past: Past) -> tuple[RemovedSnapshot, ...]:
+    by_name = {h.info.id: RemovedSnapshot(h.info.id, h.n_passages, h.problem) for h in survey.holders}
+    by_name.pop(live, None)
+    gone = survey.digests - past.words.ids_by_digest.keys()
+    by_words = [
+        found
+        for info in store.list_snapshots()
+        if info.id != live and info.id not in by_name and (found := _examine_words(info, gone))
+    ]
+    # Those that hold it by name go last: a run after a crash finds the others through them.
+    removed = (*by_words, *by_name.values())
+    store.drop(snapshot.id for snapshot in removed)
+    return removed
+
+
+def _examine_words(info: SnapshotInfo, digests: Set[bytes]) -> RemovedSnapshot | None:
+    """Return a snapshot that holds words of the document under another name, be it from before a rename."""
+    words = read_past(info).words
+    found = [place for place in words.passages.values() if place.digest in digests]
+    names = sorted({words.documents[place.document] for place in found})
+    return RemovedSnapshot(info.id, len(found), other_names=tuple(names)) if found else None
 
 
 def _also_in(survey: _Survey, past: Past) -> tuple[str, ...]:
-    digests = {
-        holder.past.words.passages[i].digest
-        for holder in survey.holders
-        if holder.past is not None
-        for i in survey.passages
-        if i in holder.past.words.passages
-    }
-    numbers = {place.document for place in past.words.passages.values() if place.digest in digests}
+    numbers = {place.document for place in past.words.passages.values() if place.digest in survey.digests}
     return tuple(past.words.documents[number] for number in sorted(numbers))
 
 

@@ -42,7 +42,8 @@ def _print_receipt(receipt: ForgetReceipt, settings: Settings) -> None:
     if receipt.deleted_file:
         print_line("deleted: its file in the corpus folder")
     for snapshot in receipt.removed_snapshots:
-        held = f"held {snapshot.n_passages} of its passages"
+        names = f" as {', '.join(snapshot.other_names)}" if snapshot.other_names else ""
+        held = f"held {snapshot.n_passages} of its passages{names}"
         print_line(f"deleted: snapshot {snapshot.id}, {held if snapshot.n_passages is not None else snapshot.problem}")
     rebuilt = "rebuilt without it" if receipt.was_rebuilt else "was free of it"
     print_line(f"live: snapshot {receipt.live_snapshot}, {rebuilt}")
@@ -63,5 +64,5 @@ def _print_receipt(receipt: ForgetReceipt, settings: Settings) -> None:
     for place in receipt.beyond_reach:
         print_line(f"out of reach: {place}")
     print_note(
-        f"running services let go of deleted snapshots when they next look for a new one, every {settings.refresh_s:g} s"
+        f"running services let go of deleted snapshots at their next look for a new one, every {settings.refresh_s:g} s"
     )
