@@ -28,9 +28,9 @@ _WORDS = tuple(
     recovery patient pharmacy prescription tablet liquid bottle fridge child safety storage week month year supervised
     """.split()  # noqa: SIM905 - fifty quoted words would fill the screen
 )
-# Editing happens more often than the rest.
-_ACTS = ("add", "edit", "rewrite", "drop", "shift", "carry", "copy", "rename", "withdraw", "readd", "insert", "revert")
-_ACTS += ("add", "edit", "edit", "shorten")
+# What an editor may do; editing happens more often than the rest.
+ACTS = ("add", "edit", "rewrite", "drop", "shift", "carry", "copy", "rename", "withdraw", "readd", "insert", "revert")
+ACTS += ("add", "edit", "edit", "shorten")
 NAMES = [f"{folder}/{name}.md" for folder in ("guides", "news") for name in "abcdef"]
 
 
@@ -71,11 +71,9 @@ class EditedLibrary:
     n_paragraphs: int = 0
     n_sentences: int = 0
 
-    def act(self) -> str:
-        """Do one thing at random; returns its name."""
-        name = self.chance.choice(_ACTS)
+    def act(self, name: str) -> None:
+        """Do one thing of ACTS somewhere at random."""
         getattr(self, f"_{name}")()
-        return name
 
     def sentence(self) -> str:
         """Return a new sentence; half of them have a place in common templates."""
