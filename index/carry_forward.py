@@ -298,8 +298,14 @@ class _Carrier:
             words, staged = self._pasts[n_past].words, self._staged
             old = words.passages_of(number)
             lost = {p.id for p in old if p.digest not in staged.ids_by_digest}
-            known = words.ids_by_digest
-            self._fates[key] = trace_passages(old, staged.passages_of(home), staged.text_of(home), lost, known)
+            self._fates[key] = trace_passages(
+                old,
+                staged.passages_of(home),
+                staged.text_of(home),
+                lost,
+                words.ids_by_digest,
+                words.common_sentences,
+            )
         return self._fates[key].get(passage_id, Fate(None))
 
     def _tied(self, links: Iterable[Permalink]) -> list[Permalink]:

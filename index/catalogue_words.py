@@ -78,6 +78,17 @@ class CatalogueWords:
             found[place.document].append(passage_id)
         return dict(found)
 
+    @cached_property
+    def common_sentences(self) -> frozenset[str]:
+        """Return sentences that stand in passages of more than one document: boilerplate, which identifies nothing."""
+        first: dict[str, int] = {}
+        common: set[str] = set()
+        for document, text, start, spans in self._rows("SELECT document, text, start_char, sentences FROM passages"):
+            for sentence in self._cut(text, start, spans):
+                if first.setdefault(sentence, document) != document:
+                    common.add(sentence)
+        return frozenset(common)
+
     def occurrence(self, passage_id: str) -> int:
         """Return how many passages before this one in its document have the same words."""
         place = self.passages[passage_id]
@@ -93,11 +104,7 @@ class CatalogueWords:
         )
         found = []
         for passage_id, text, start, spans in self._rows(sql, (number,)):
-            try:
-                sentences = tuple(text[s - start : e - start] for s, e in json.loads(spans))
-            except (ValueError, TypeError) as error:
-                raise self._corrupt(f"passage {passage_id}: {error}") from error
-            found.append(WordedPassage(passage_id, _digest(text), text, sentences))
+            found.append(WordedPassage(passage_id, _digest(text), text, self._cut(text, start, spans)))
         return found
 
     def text_of(self, number: int) -> str:
@@ -106,6 +113,12 @@ class CatalogueWords:
         if not rows or not isinstance(rows[0][0], str):
             raise self._corrupt(f"document {number} has no text")
         return rows[0][0]
+
+    def _cut(self, text: str, start: int, spans: str) -> tuple[str, ...]:
+        try:
+            return tuple(text[s - start : e - start] for s, e in json.loads(spans))
+        except (ValueError, TypeError) as error:
+            raise self._corrupt(f"the sentences of a passage: {error}") from error
 
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         return _read(self._path, sql, values)
