@@ -190,15 +190,19 @@ class _Carrier:
             target = self._choose(passage_id, past, place, home, copies)
             document = self._staged.passages[target].document
             # A copy that stood elsewhere all along carries the link, but its document is not the one that was cited:
-            # should the copy change, it has nothing to say of this id.
-            is_move = document == home or target not in past.words.passages
+            # should the copy change, it has nothing to say of this id. So it is with a new copy, while the passage
+            # itself was edited where it stood.
+            is_move = document == home or (
+                target not in past.words.passages and self._stays(n_past, passage_id, place, home) is None
+            )
             found = Permalink(passage_id, LinkState.MOVED, self._today, document if is_move else home, target)
         elif place is not None:
             fate = Fate(None) if home is None else self._fate(n_past, place.document, home, passage_id)
             found = self._changed(passage_id, home, fate.successor, is_gone=fate.is_gone)
         else:
-            assert link is not None
-            found = self._go_on(link, past, home)
+            if link is None:
+                raise KeyError(passage_id)
+            found = self._go_on(link, n_past, home)
         if link is not None and not place and link.state is found.state:
             found = replace(found, since=link.since)
         return found
@@ -232,7 +236,13 @@ class _Carrier:
             if number is not None:
                 yield past.words.documents[number]
 
-    def _go_on(self, link: Permalink, past: Past, home: int | None) -> Permalink:
+    def _stays(self, n_past: int, passage_id: str, place: Place | None, home: int | None) -> str | None:
+        """Return what came of a passage in its own document, None where that is not known or the document is gone."""
+        if place is None or home is None:
+            return None
+        return self._fate(n_past, place.document, home, passage_id).successor
+
+    def _go_on(self, link: Permalink, n_past: int, home: int | None) -> Permalink:
         """Return where an id leads whose words are long gone, by where its successor leads."""
         if link.state is LinkState.WITHDRAWN:
             return replace(link, same_words_as=None)
@@ -242,12 +252,12 @@ class _Carrier:
         if (place := self._staged.passages.get(successor)) is not None:
             return self._changed(link.id, place.document, successor)
         after = self._outcome(successor)
-        stood = past.words.passages.get(successor)
+        stood = self._pasts[n_past].words.passages.get(successor)
         if stood is None or stood.document != link.document:
             # Its words stood in a document that was never its own.
             return self._changed(link.id, home, None)
         if after.successor is not None and self._staged.passages[after.successor].document != after.document:
-            return self._changed(link.id, home, None)
+            return self._changed(link.id, home, self._stays(n_past, successor, stood, home))
         is_gone = after.state is LinkState.WITHDRAWN
         return self._changed(link.id, after.document, after.successor, is_gone=is_gone)
 
@@ -297,10 +307,12 @@ class _Carrier:
         if key not in self._fates:
             words, staged = self._pasts[n_past].words, self._staged
             old = words.passages_of(number)
-            lost = {p.id for p in old if p.digest not in staged.ids_by_digest}
+            new = staged.passages_of(home)
+            here = {passage.digest for passage in new}
+            lost = {passage.id for passage in old if passage.digest not in here}
             self._fates[key] = trace_passages(
                 old,
-                staged.passages_of(home),
+                new,
                 staged.text_of(home),
                 lost,
                 words.ids_by_digest,

@@ -246,15 +246,15 @@ class Oracle:
         state: Library,
         passages: dict[str, Passage],
     ) -> None:
-        lineages = {p.lineage: (path, p) for path, paragraphs in state.items() for p in paragraphs}
-        alive = [lineages[lineage] for lineage in published.lineages if lineage in lineages]
+        standing = [(path, p) for path, paragraphs in state.items() for p in paragraphs]
+        alive = [(path, p) for path, p in standing if p.lineage in published.lineages]
         copies = [passage for passage in passages.values() if passage.text == published.text]
         assert (found.state is PassageState.SAME) == (passage_id in passages)
         if found.state is PassageState.MOVED:
             target = passages[str(found.passage_id)]
             assert target.text == published.text
             assert target.document_id == found.document_id
-            self._learn_copy(published, target, lineages)
+            self._learn_copy(published, target, standing)
             if any(copy.document_id == published.document for copy in copies):
                 assert target.document_id == published.document, "the same document comes first"
         if copies and published.text not in self._forgotten:
@@ -283,9 +283,8 @@ class Oracle:
                 self._forgotten.add(published.text)
             published.has_stayed &= any((published.document, n) in present for n in published.lineages)
 
-    def _learn_copy(self, published: Published, target: Passage, lineages: dict[int, tuple[str, Paragraph]]) -> None:
+    def _learn_copy(self, published: Published, target: Passage, standing: list[tuple[str, Paragraph]]) -> None:
         """Take a copy that appeared as the words left their place for the same paragraph: nobody could tell."""
         if any(target.id not in self._states[snapshot][1] for snapshot in self._before):
-            published.lineages |= {
-                n for n, (path, p) in lineages.items() if (path, p.text) == (target.document_id, target.text)
-            }
+            where = (target.document_id, target.text)
+            published.lineages |= {p.lineage for path, p in standing if (path, p.text) == where}

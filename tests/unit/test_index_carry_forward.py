@@ -211,6 +211,18 @@ def test_copy_that_was_there_before_lends_its_words_only(index_dir: IndexDir, pu
     assert follow(index_dir, "b.md", A) == (CHANGED, "b.md", A_EDITED)
 
 
+def test_copy_made_while_the_passage_was_edited_is_no_successor(index_dir: IndexDir, publish: Publish) -> None:
+    """This ensures that an edit is followed in its own document, though the words before it were copied elsewhere."""
+    publish({"a.md": [B, A, C], "b.md": [OTHER]})
+    publish({"a.md": [B, A_EDITED, C], "b.md": [OTHER]})
+    index_dir.collect(1)
+
+    publish({"a.md": [B, A_AGAIN, C], "b.md": [OTHER, A_EDITED]})
+
+    assert follow(index_dir, "a.md", A) == (CHANGED, "a.md", A_AGAIN)
+    assert follow(index_dir, "a.md", A_EDITED) == (MOVED, "b.md", A_EDITED)
+
+
 def test_rollback_knows_what_was_issued_later(index_dir: IndexDir, publish: Publish) -> None:
     """This ensures that an older snapshot in use does not call unknown what a newer one published."""
     first = publish({"a.md": [A, B], "c.md": [C]})
