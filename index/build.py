@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from index.build_report import BuildPlan, BuildReport, SourceFailure, failure_of, sealed_report
+from index.carry_forward import write_carried
 from index.catalogue import write_catalogue
 from index.catalogue_rows import DocumentRows
 from index.changes import Changes, find_changes
@@ -71,17 +72,18 @@ class BuildConfig:
     limits: Limits = Limits()
     keep_snapshots: int = 3
     gate: Gate | None = None
+    forgotten: frozenset[str] = frozenset()  # documents of which permalinks may keep nothing, see `index.forget`
 
 
 # Hears of each phase of PHASES when it begins (done 0), while it goes on, and when it ends (done == total; total 0: not
 # known). Whatever it raises stops the build: before "publish" is done nothing of it is live, afterwards all of it is.
 Progress = Callable[[str, int, int], None]
-PHASES = ("read", "split", "embed", "write", "seal", "verify", "gate", "publish", "tidy")
+PHASES = ("read", "split", "embed", "write", "link", "seal", "verify", "gate", "publish", "tidy")
 
 
 def build_index(
     corpus: Path,
-    index_dir: Path,
+    index_dir: Path | IndexDir,
     embedder: PassageEmbedder,
     config: BuildConfig = BuildConfig(),
     on_progress: Progress | None = None,
@@ -92,15 +94,20 @@ def build_index(
     What did not change since the live snapshot is taken over from it. Files that can't be read are in
     `report.failures`; the rest is published.
 
+    Args:
+        index_dir: a folder, or the object through which the caller holds its lock.
+
     Raises:
         CorpusMissing, LibraryMalformed, WriterBusy, StorageFailed, BuildRefused, ModelUnusable: nothing was published
             and the live snapshot is untouched. So it is with whatever `config.gate` raises.
     """
-    build = _Build(corpus, IndexDir(index_dir), embedder, config, on_progress or _no_progress)
+    store = index_dir if isinstance(index_dir, IndexDir) else IndexDir(index_dir)
+    build = _Build(corpus, store, embedder, config, on_progress or _no_progress)
     with build.store.writing() as staging, open_previous(build.store) as previous:
         passages = build.write_documents(staging, build.read_and_split(previous))
         build.embed(staging, passages)
         build.write_lexical(staging, passages)
+        build.carry_links(staging)
         build.seal(staging, passages)
         build.verify(staging)
         build.check(staging)
@@ -226,6 +233,12 @@ class _Build:
         with self._timed("write"), self._announced("write"):
             rows = (LexicalRow(i, p.title, p.headings, p.input.text) for i, p in enumerate(passages))
             write_lexical(staging.path / LEXICAL_FOLDER, rows)
+
+    def carry_links(self, staging: Staging) -> None:
+        """Write where the ids of earlier snapshots lead that are no passages of this one."""
+        with self._timed("link"), self._announced("link"):
+            carried = write_carried(self.store, staging.path, self._config.forgotten)
+            self._warnings += [(self.store.snapshots_path.name, warning) for warning in carried]
 
     def seal(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
         """Checksum every file and write the manifest."""

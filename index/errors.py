@@ -11,6 +11,8 @@ Errors of building, storing and opening an index.
         ├── WriterBusy             another build holds the lock
         ├── StorageFailed          the disk is full, read-only or failing
         ├── BuildRefused           nothing publishable came out of the corpus
+        ├── DocumentStillThere     a document to be forgotten is still in the corpus
+        ├── DocumentUnknown        nothing holds the document that is to be forgotten
         └── FilterUnknown          a search names a filter that does not exist
 """
 
@@ -71,6 +73,18 @@ class BuildRefused(IndexFault):
     """A build came out with nothing that may be published; the live snapshot is untouched."""
 
     code = "build_refused"
+
+
+class DocumentStillThere(IndexFault):
+    """A document that is to be forgotten is still in the corpus folder; nothing was removed."""
+
+    code = "document_still_there"
+
+
+class DocumentUnknown(IndexFault):
+    """Neither the corpus nor any snapshot has the document that is to be forgotten."""
+
+    code = "document_unknown"
 
 
 class FilterUnknown(IndexFault):

@@ -82,10 +82,10 @@ class Manifest(_Part):
         Return the SHA-256 of all that two builds from equal input have in common.
 
         The lexical files are left out, because tantivy names and stamps them anew each time; the catalogue holds all
-        the text that they were made from.
+        the text that they were made from. The permalinks are left out, because they tell of builds before.
         """
         common = self.model_dump(exclude={"snapshot_id", "sequence", "created_at", "report", "files"})
-        files = {n: f.sha256 for n, f in sorted(self.files.items()) if not n.startswith("lexical/")}
+        files = {n: f.sha256 for n, f in sorted(self.files.items()) if not n.startswith(("lexical/", "permalinks."))}
         text = json.dumps([common, files], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -19,6 +19,7 @@ from index.evidence_vectors import EvidenceVectors
 from index.files import list_files, sha256_files
 from index.lexical import LexicalIndex
 from index.manifest import MANIFEST_FILE, Manifest, read_manifest
+from index.permalinks import PERMALINKS_FILE, Permalinks
 from index.store import IndexDir
 
 CATALOGUE_FILE = "catalogue.sqlite"
@@ -40,6 +41,7 @@ class Snapshot:
     dense: DenseIndex
     evidence: EvidenceVectors
     lexical: LexicalIndex
+    permalinks: Permalinks
 
     @property
     def id(self) -> str:
@@ -48,7 +50,7 @@ class Snapshot:
 
     def close(self) -> None:
         """Let go of all files."""
-        for part in (self.catalogue, self.dense, self.evidence, self.lexical):
+        for part in (self.catalogue, self.dense, self.evidence, self.lexical, self.permalinks):
             part.close()
 
     def __enter__(self) -> Snapshot:
@@ -105,7 +107,9 @@ def open_snapshot_folder(path: Path, check_sha256: bool = True) -> Snapshot:
         opened.callback(evidence.close)
         lexical = LexicalIndex.open(path / LEXICAL_FOLDER)
         opened.callback(lexical.close)
-        snapshot = Snapshot(path, manifest, catalogue, dense, evidence, lexical)
+        permalinks = _open_permalinks(path, manifest)
+        opened.callback(permalinks.close)
+        snapshot = Snapshot(path, manifest, catalogue, dense, evidence, lexical, permalinks)
         _check_counts(snapshot)
         opened.pop_all()
     return snapshot
@@ -131,6 +135,11 @@ def _open_named(index_dir: IndexDir, snapshot_id: str, check_sha256: bool) -> Sn
         what = f"the folder is named {snapshot_id}, its manifest says {snapshot.id}"
         raise SnapshotCorrupt(what, where=str(path / MANIFEST_FILE), fix=_FIX)
     return snapshot
+
+
+def _open_permalinks(path: Path, manifest: Manifest) -> Permalinks:
+    # Format 1 had none.
+    return Permalinks.none() if manifest.format_version < 2 else Permalinks.open(path / PERMALINKS_FILE)
 
 
 def _check_files(path: Path, manifest: Manifest, check_sha256: bool) -> None:

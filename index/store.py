@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -113,7 +113,7 @@ class IndexDir:
     @contextmanager
     def writing(self) -> Iterator[Staging]:
         """Lock and stage; whatever was staged and not published by the end of the block is deleted."""
-        with self.lock():
+        with self._locked():
             staging = self.stage()
             try:
                 yield staging
@@ -269,14 +269,43 @@ class IndexDir:
             for info in known[keep:]:
                 if info.is_current:
                     continue
-                # First out of its name, so that a reader finds all of it or nothing.
-                doomed = self.snapshots_path / f"{_COLLECTED}{info.id}"
-                with storage_errors(info.path):
-                    remove(doomed)
-                    rename(info.path, doomed)
-                    remove(doomed)
+                self._delete(info.path)
                 collected.append(info.id)
         return collected
+
+    def drop(self, snapshot_ids: Iterable[str]) -> list[str]:
+        """
+        Delete the named snapshots, also damaged ones, and whatever killed writers left; the current one can't go.
+
+        Returns:
+            The ids deleted; one that is gone already is no error.
+
+        Raises:
+            ValueError: the current one is among them. SnapshotCorrupt: CURRENT is damaged, nothing was deleted.
+            NoSnapshot: not the form of an id. WriterBusy, StorageFailed: as `lock` and `publish`.
+        """
+        dropped = []
+        with self._locked():
+            current = self.current_id()
+            paths = {snapshot_id: self.snapshot_path(snapshot_id) for snapshot_id in snapshot_ids}
+            if current in paths:
+                raise ValueError(f"{current} is the current snapshot")
+            if self.snapshots_path.is_dir():
+                with storage_errors(self.snapshots_path):
+                    self._sweep()
+            for snapshot_id, path in paths.items():
+                if path.is_dir():
+                    self._delete(path)
+                    dropped.append(snapshot_id)
+        return dropped
+
+    def _delete(self, path: Path) -> None:
+        # First out of its name, so that a reader finds all of it or nothing.
+        doomed = self.snapshots_path / f"{_COLLECTED}{path.name}"
+        with storage_errors(path):
+            remove(doomed)
+            rename(path, doomed)
+            remove(doomed)
 
     def _identify(self, manifest: Manifest) -> Manifest:
         """Return the manifest with an id that no snapshot has, and the next sequence number."""
@@ -334,11 +363,13 @@ class IndexDir:
         except SnapshotCorrupt:
             return False
 
+    def leftovers(self) -> list[Path]:
+        """Return what killed writers left; while the lock is held, nothing of it is in use."""
+        staged = [path for path in self.snapshots_path.glob(".*") if path.name.startswith((_STAGING, _COLLECTED))]
+        return [*staged, *self.path.glob(".CURRENT.*.tmp")]
+
     def _sweep(self) -> None:
-        for path in self.snapshots_path.iterdir():
-            if path.name.startswith((_STAGING, _COLLECTED)):
-                remove(path)
-        for path in self.path.glob(".CURRENT.*.tmp"):
+        for path in self.leftovers():
             remove(path)
 
     @contextmanager

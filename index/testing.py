@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from index.carry_forward import write_carried
 from index.catalogue import write_catalogue
 from index.dense import write_dense
 from index.evidence_vectors import write_evidence
@@ -229,6 +230,7 @@ def write_tiny_snapshot(
         write_dense(staging.path / DENSE_FILE, dense)
         write_evidence(staging.path, (v.evidence for v in vectors), embedder.dimension)
         write_lexical(staging.path / LEXICAL_FOLDER, lexical_rows(passages))
+        write_carried(index_dir, staging.path)
         manifest = Manifest(
             title="Tiny library",
             counts=Counts(documents=counts.documents, passages=counts.passages, sentences=counts.sentences),

@@ -104,6 +104,13 @@ class VectorCache:
             self._begin_anew(f"it could not be pruned ({error})")
             return 0
 
+    def vacuum(self) -> None:
+        """Write the file anew without free pages; they hold nothing, since what is deleted is overwritten."""
+        try:
+            self._connection.execute("VACUUM")
+        except sqlite3.OperationalError as error:
+            self._warn(f"could not be made smaller: {error}")
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()

@@ -14,11 +14,12 @@ from itertools import islice, pairwise
 import numpy as np
 
 from index.catalogue import StoredDocument, StoredPassage
+from index.catalogue_words import CatalogueWords
 from index.errors import SnapshotCorrupt
 from index.files import list_files
 from index.manifest import MANIFEST_FILE
 from index.model import Float32, Int64
-from index.snapshot import Snapshot, check_sha256_sums
+from index.snapshot import CATALOGUE_FILE, Snapshot, check_sha256_sums
 from ingest.assemble import undo_repairs
 from ingest.model import Block, Document, text_sha256
 
@@ -95,6 +96,7 @@ def _all_problems(snapshot: Snapshot, on_progress: Callable[[int, int], None] | 
                 on_progress(done, snapshot.catalogue.n_documents)
     except SnapshotCorrupt as error:
         yield Problem("catalogue", error.where, error.what)
+    yield from _permalink_problems(snapshot)
     yield from _vector_problems(snapshot)
     if not np.array_equal(snapshot.lexical.ordinals(), np.arange(snapshot.lexical.n)):
         yield Problem("ordinals", "lexical", f"its ordinals are not 0 to {snapshot.lexical.n - 1}, each once")
@@ -245,6 +247,21 @@ def _meeting_problems(block: Block, passage_id: str, sections: dict[str, int]) -
         yield Problem("excluded", passage_id, f"it holds {what} at [{block.start}, {block.end})")
     elif sections.setdefault(passage_id, block.section) != block.section:
         yield Problem("sections", passage_id, f"it lies in sections {sections[passage_id]} and {block.section}")
+
+
+def _permalink_problems(snapshot: Snapshot) -> Iterator[Problem]:
+    """Yield retired ids that are passages after all, or that lead to what is not there."""
+    try:
+        known = CatalogueWords(snapshot.path / CATALOGUE_FILE).passages
+        for link in snapshot.permalinks:
+            if link.id in known:
+                yield Problem("permalinks", link.id, "it is kept as retired and is a passage")
+            if link.successor is not None and link.successor not in known:
+                yield Problem("permalinks", link.id, f"it leads to {link.successor}, which is no passage")
+            if link.document is not None and not 0 <= link.document < snapshot.catalogue.n_documents:
+                yield Problem("permalinks", link.id, f"it leads to document {link.document}, which is not there")
+    except SnapshotCorrupt as error:
+        yield Problem("permalinks", error.where, error.what)
 
 
 def _vector_problems(snapshot: Snapshot) -> Iterator[Problem]:

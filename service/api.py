@@ -5,6 +5,7 @@ The routes for programs, under /v1: transport alone; answering and reading the l
 # No postponed annotations here: the framework reads them, and some name a function's own variables.
 import base64
 from datetime import UTC, date, datetime
+from types import UnionType
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -14,13 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from index.catalogue_rows import StoredDocument
 from index.model import Filters
+from index.resolve_link import PassageState
 from index.snapshot import Snapshot
+from index.store import IndexDir
 from ingest.model import SourceType
 from service.bodies import read_ask_json
 from service.citing import document_card, proof
 from service.desk import Desk
-from service.examples import ABSTENTION, ASK_REQUEST, ASK_RESPONSE
-from service.library_view import PassageInPlace, find_document, find_passage
+from service.examples import ABSTENTION, ASK_REQUEST, ASK_RESPONSE, CHANGED_PASSAGE, MOVED_PASSAGE, PASSAGE
+from service.library_view import PassageInPlace, find_document
+from service.permalink_schemas import ChangedPassageReply
+from service.permalinks import LinkedPassage, follow_link
 from service.problems import PROBLEM_MEDIA_TYPE, Problem
 from service.runtime import Service
 from service.schemas import (
@@ -170,19 +175,32 @@ def _add_passage(app: FastAPI, service: Service) -> None:
         "/v1/passages/{passage_id}",
         operation_id="get_passage",
         summary="One passage by its id",
-        responses=_responses(PassageReply, [304, 404, 422, 500, 503]),
+        responses=_responses(
+            PassageReply | ChangedPassageReply,
+            [304, 404, 410, 422, 500, 503],
+            examples={
+                "same": {"value": PASSAGE},
+                "moved": {"value": MOVED_PASSAGE},
+                "changed": {"value": CHANGED_PASSAGE},
+            },
+        ),
     )
     def get_passage(
         request: Request,
         passage_id: Annotated[str, Path(description="As `passages[].id` of an answer.", examples=["5f0c2a9d41be7730"])],
         query: Annotated[PassageQuery, Query()],
     ) -> Response:
-        """Quote one passage with its citation; `?context=1` adds what stands around it, apart from the quote."""
+        """
+        Quote one passage with its citation; `?context=1` adds what stands around it, apart from the quote.
+
+        Every id ever published has an answer: `state` is same, moved (the same words elsewhere) or changed (the
+        document is there, the words are not); 410 says that it was withdrawn. 404: there never was such an id.
+        """
         with service.snapshot() as snapshot:
-            found = find_passage(snapshot, passage_id, _today())
+            found = follow_link(snapshot, IndexDir(service.settings.index_dir), passage_id, _today())
             if not_modified := _not_modified(request, _metadata_tag(snapshot)):
                 return not_modified
-            reply = _passage_reply(found, snapshot, with_context=query.context)
+            reply = _linked_reply(found, snapshot, with_context=query.context)
             return _json(reply, {"etag": _metadata_tag(snapshot), "cache-control": "no-cache"})
 
 
@@ -256,9 +274,30 @@ def _library_document(document: StoredDocument) -> LibraryDocumentOut:
     )
 
 
-def _passage_reply(found: PassageInPlace, snapshot: Snapshot, *, with_context: bool) -> PassageReply:
+def _linked_reply(
+    linked: LinkedPassage, snapshot: Snapshot, *, with_context: bool
+) -> PassageReply | ChangedPassageReply:
+    place = linked.place
+    if linked.state is not PassageState.CHANGED and place is not None:
+        moved_from = linked.cited_id if linked.state is PassageState.MOVED else None
+        return _passage_reply(place, snapshot, with_context=with_context, moved_from=moved_from)
+    return ChangedPassageReply(
+        state="changed",
+        id=linked.cited_id,
+        since=linked.since,
+        document=DocumentOut.from_card(linked.card),
+        current=_passage_reply(place, snapshot, with_context=with_context) if place else None,
+        snapshot=_snapshot_out(snapshot),
+    )
+
+
+def _passage_reply(
+    found: PassageInPlace, snapshot: Snapshot, *, with_context: bool, moved_from: str | None = None
+) -> PassageReply:
     passage = found.stored.passage
     return PassageReply(
+        state="moved" if moved_from else "same",
+        moved_from=moved_from,
         id=passage.id,
         text=passage.text,
         start=passage.start,
@@ -303,6 +342,9 @@ _STATUS_EXAMPLES = {
     408: Problem(
         408, "body_too_slow", "The request was too slow", "body: not there within 10 seconds", "send it again"
     ),
+    410: Problem(
+        410, "passage_withdrawn", "The passage was withdrawn", "passage: withdrawn on 2026-11-21", "ask again"
+    ),
     413: Problem(413, "body_too_large", "The request is too large", "body: more than 65536 bytes", "send less"),
     415: Problem(415, "media_type_unsupported", "Unsupported content type", "Content-Type: not JSON", "send JSON"),
     422: Problem(422, "request_invalid", "The request is not valid", "body: top_k must be at least 1", "see this page"),
@@ -313,7 +355,7 @@ _STATUS_EXAMPLES = {
 
 
 def _responses(
-    model: type[BaseModel], statuses: list[int], examples: dict[str, Any] | None = None
+    model: type[BaseModel] | UnionType, statuses: list[int], examples: dict[str, Any] | None = None
 ) -> dict[int | str, dict[str, Any]]:
     """Return what a route may send, for the OpenAPI document."""
     success: dict[str, Any] = {"model": model, "description": "As asked.", "headers": _HEADERS_OUT}

@@ -228,6 +228,28 @@ def rollback(
     return run_rollback(snapshot, _settings(index_dir=index_dir), as_json=as_json)
 
 
+@app.command(epilog=_SETTINGS)
+def forget(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT", help="Its id: the path in the corpus folder.")],
+    corpus: Annotated[
+        Path | None, typer.Option("--corpus", help="Folder of documents. [default: corpus]", show_default=False)
+    ] = None,
+    index_dir: IndexDirOption = None,
+    model: ModelOption = None,
+    delete_file: Annotated[bool, typer.Option("--delete-file", help="Delete its file from the corpus first.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Remove a withdrawn document from everything.
+
+    Older snapshots that hold it are deleted, and a receipt says what was removed and what is out of reach.
+    """
+    from service.commands.forgetting import run_forget
+
+    settings = _settings(corpus=corpus, index_dir=index_dir, model=model)
+    return run_forget(document, settings, delete_file=delete_file, as_json=as_json)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with 0, with 1 for a failure, or with 2 for wrong usage."""
     given = sys.argv[1:] if arguments is None else arguments

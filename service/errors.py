@@ -14,6 +14,7 @@ Errors of asking. None of them ever holds a question's text.
         ├── TooBusy              all threads are taken, and the places for waiting
         ├── TimedOut             no answer in time: something hangs
         ├── NotFound             no such route, document or passage
+        ├── PassageWithdrawn     a passage that was published once and is gone
         ├── MethodNotAllowed     the route exists, the method does not
         ├── SettingsInvalid      a setting is malformed, or two contradict each other
         ├── QuestionsInvalid     a file of labelled questions is malformed
@@ -28,6 +29,7 @@ Errors of asking. None of them ever holds a question's text.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from ingest.errors import AppError
 
@@ -111,6 +113,16 @@ class NotFound(RequestFault):
     """There is nothing at that address."""
 
     code = "not_found"
+
+
+class PassageWithdrawn(RequestFault):
+    """A passage was published once; its document, or that part of it, is gone. `since`: the day, None if not known."""
+
+    code = "passage_withdrawn"
+
+    def __init__(self, what: str, *, where: str = "", fix: str, since: date | None = None) -> None:
+        self.since = since
+        super().__init__(what, where=where, fix=fix)
 
 
 class MethodNotAllowed(RequestFault):

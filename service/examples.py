@@ -110,7 +110,22 @@ DOCUMENT_PAGE: dict[str, Any] = {
     "next": "/v1/documents?limit=1&offset=1",
     "snapshot": _SNAPSHOT,
 }
-PASSAGE: dict[str, Any] = {**_QUOTE, "context": {"before": "# Onset\n\n", "after": "\n"}, "snapshot": _SNAPSHOT}
+PASSAGE: dict[str, Any] = {
+    "state": "same",
+    "moved_from": None,
+    **_QUOTE,
+    "context": {"before": "# Onset\n\n", "after": "\n"},
+    "snapshot": _SNAPSHOT,
+}
+MOVED_PASSAGE: dict[str, Any] = {**PASSAGE, "state": "moved", "moved_from": "5f0c2a9d41be77301c22"}
+CHANGED_PASSAGE: dict[str, Any] = {
+    "state": "changed",
+    "id": "5f0c2a9d41be77301c22",
+    "since": "2026-11-21",
+    "document": _CARD,
+    "current": PASSAGE,
+    "snapshot": _SNAPSHOT,
+}
 HEALTH: dict[str, Any] = {
     "live": True,
     "ready": True,

@@ -8,18 +8,23 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.responses import RedirectResponse
 
 from index.catalogue_rows import StoredDocument
 from index.model import Filters
+from index.resolve_link import PassageState
 from index.snapshot import Snapshot
+from index.store import IndexDir
 from ingest.model import Passage, SourceType
 from service.browsing import FacetCache
 from service.citing import document_card
+from service.errors import PassageWithdrawn
 from service.library_view import find_document, find_passage
 from service.linked_data import describe_document
 from service.pages import Pages
+from service.permalinks import LinkedPassage, follow_link, is_moved_here
 from service.reading import Leaf, lay_out
 from service.runtime import Service
 
@@ -44,6 +49,7 @@ class ReaderQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     passage: Annotated[str, Field(max_length=200)] = ""
+    moved_from: Annotated[str, Field(max_length=200)] = ""
     part: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
@@ -58,8 +64,9 @@ class Step:
 
 
 def add_library_pages(app: FastAPI, service: Service, pages: Pages) -> None:
-    """Add the list of documents and the reader."""
+    """Add the list of documents, the reader and the permanent links into it."""
     facets = FacetCache()
+    index_dir = IndexDir(service.settings.index_dir)
 
     @app.get("/documents", include_in_schema=False)
     def get_documents(query: Annotated[BrowseQuery, Query()]) -> Response:
@@ -70,13 +77,38 @@ def add_library_pages(app: FastAPI, service: Service, pages: Pages) -> None:
     def get_reader(document_id: str, query: Annotated[ReaderQuery, Query()]) -> Response:
         with service.snapshot() as snapshot:
             document = find_document(snapshot, document_id)
-            return pages.reader(**_reading(snapshot, document, query))
+            is_moved = is_moved_here(snapshot, index_dir, query.moved_from, query.passage)
+            return pages.reader(**_reading(snapshot, document, query), is_moved=is_moved)
+
+    @app.get("/c/{passage_id}", include_in_schema=False)
+    def get_permalink(request: Request, passage_id: str) -> Response:
+        try:
+            with service.snapshot() as snapshot:
+                linked = follow_link(snapshot, index_dir, passage_id, _today())
+        except PassageWithdrawn as error:
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            response = pages.withdrawn(error.since)
+            response.headers["vary"] = "Accept"
+            return response
+        if linked.state is PassageState.CHANGED:
+            return pages.changed(linked, _linked_address(linked))
+        # Temporary: after a rebuild the passage may stand in another document.
+        return RedirectResponse(_linked_address(linked), 302, {"cache-control": "no-cache"})
 
 
-def reader_address(document_id: str, passage_id: str) -> str:
-    """Return where the reader shows a passage."""
+def _linked_address(linked: LinkedPassage) -> str:
+    """Return where the reader shows a linked passage, or its document where there is none."""
+    if linked.place is None:
+        return f"/documents/{quote(linked.card.id)}"
+    moved_from = linked.cited_id if linked.state is PassageState.MOVED else ""
+    return _reader_address(linked.card.id, linked.place.stored.passage.id, moved_from)
+
+
+def _reader_address(document_id: str, passage_id: str, moved_from: str = "") -> str:
     here = quote(passage_id, safe="")
-    return f"/documents/{quote(document_id)}?passage={here}#p-{here}"
+    moved = f"&moved_from={quote(moved_from, safe='')}" if moved_from else ""
+    return f"/documents/{quote(document_id)}?passage={here}{moved}#p-{here}"
 
 
 def _listing(snapshot: Snapshot, query: BrowseQuery) -> dict[str, Any]:
@@ -129,7 +161,7 @@ def _leaf_step(document_id: str, leaf: Leaf) -> Step:
 
 def _passage_step(passages: list[Passage], index: int) -> Step:
     def at(i: int) -> str:
-        return reader_address(passages[i].document_id, passages[i].id) if 0 <= i < len(passages) else ""
+        return _reader_address(passages[i].document_id, passages[i].id) if 0 <= i < len(passages) else ""
 
     return Step(index + 1, len(passages), at(index - 1), at(index + 1))
 

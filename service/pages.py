@@ -7,14 +7,13 @@ Templates show values; whatever decides what is shown stands here.
 # No postponed annotations here: the framework reads them, and some name a function's own variables.
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse
 
 from ingest.model import SourceType
 from service.answer import Answer, Question
@@ -27,7 +26,8 @@ from service.edge import (
     RenderError,
     request_id_of,
 )
-from service.library_view import find_passage, web_address
+from service.library_view import web_address
+from service.permalinks import LinkedPassage
 from service.problems import Problem
 from service.runtime import Service
 from service.schemas import AskRequest
@@ -122,6 +122,16 @@ class Pages:
         """Return the page of one document."""
         return _page(self._templates.get_template("reader.html").render(values), 200, cache="no-cache")
 
+    def changed(self, linked: LinkedPassage, address: str) -> Response:
+        """Return the page of a cited passage whose words are gone, with what stands there now set apart."""
+        text = self._templates.get_template("permalink.html").render(linked=linked, address=address)
+        return _page(text, 200, cache="no-cache")
+
+    def withdrawn(self, since: date | None) -> Response:
+        """Return the page of a cited passage that was withdrawn: when, and none of its words."""
+        text = self._templates.get_template("permalink.html").render(linked=None, since=since)
+        return _page(text, 410, cache="no-cache")
+
 
 def render_error(pages: Pages, service: Service) -> RenderError:
     """
@@ -167,15 +177,6 @@ def add_pages(app: FastAPI, service: Service, pages: Pages, desk: Desk) -> None:
             return pages.search(asked=question, answer=service.ask(question))
 
         return await desk.serve(request.client, search)
-
-    @app.get("/c/{passage_id}", include_in_schema=False)
-    def get_permalink(passage_id: str) -> Response:
-        with service.snapshot() as snapshot:
-            found = find_passage(snapshot, passage_id, datetime.now(UTC).date())
-        here = quote(found.stored.passage.id, safe="")
-        address = f"/documents/{quote(found.card.id)}?passage={here}#p-{here}"
-        # Temporary: after a rebuild the passage may stand in another document.
-        return RedirectResponse(address, 302, {"cache-control": "no-cache"})
 
     for name, media_type in _STATIC.items():
         app.add_api_route(f"/static/{name}", _static_file(name, media_type), methods=["GET"], include_in_schema=False)

@@ -85,6 +85,8 @@ RULES: dict[type[AppError], Rule] = {
     index_errors.WriterBusy: Rule(409, "Another build is running"),
     index_errors.StorageFailed: Rule(507, "The disk failed"),
     index_errors.BuildRefused: Rule(422, "Nothing to publish"),
+    index_errors.DocumentStillThere: Rule(409, "The document is still in the library"),
+    index_errors.DocumentUnknown: Rule(404, "No such document"),
     index_errors.FilterUnknown: Rule(422, "Unknown filter", EXIT_USAGE),
     # Asking.
     service_errors.RequestFault: Rule(400, "The request failed", EXIT_USAGE),
@@ -99,6 +101,7 @@ RULES: dict[type[AppError], Rule] = {
     service_errors.TooBusy: Rule(503, "Too many people are asking"),
     service_errors.TimedOut: Rule(503, "It took too long"),
     service_errors.NotFound: Rule(404, "Not found"),
+    service_errors.PassageWithdrawn: Rule(410, "The passage was withdrawn"),
     service_errors.MethodNotAllowed: Rule(405, "Method not allowed", EXIT_USAGE),
     service_errors.SettingsInvalid: Rule(500, "A setting is not valid", EXIT_USAGE),
     service_errors.QuestionsInvalid: Rule(422, "The file of questions is not valid", EXIT_USAGE),

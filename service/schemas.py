@@ -332,10 +332,14 @@ class ContextOut(_Model):
 
 
 class PassageReply(_Model):
-    """One passage outside any question, so without rank, score and evidence."""
+    """One passage outside any question, so without rank, score and evidence; its words are the ones that were cited."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [PASSAGE]})
 
+    state: Literal["same", "moved"] = Field(
+        description="moved: the cited words stand in another document or place now."
+    )
+    moved_from: str | None = Field(description="The id that was asked for, where the passage has another now.")
     id: str
     text: str
     start: int

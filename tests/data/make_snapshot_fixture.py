@@ -14,7 +14,7 @@ from pathlib import Path
 
 from index.manifest import FORMAT_VERSION
 from index.store import IndexDir
-from index.testing import write_tiny_snapshot
+from index.testing import tiny_document, tiny_documents, tiny_passages, write_tiny_snapshot
 
 
 def main() -> None:
@@ -24,7 +24,16 @@ def main() -> None:
         sys.exit(f"{target} exists: a format that was committed never changes; raise FORMAT_VERSION")
     with tempfile.TemporaryDirectory() as folder:
         index_dir = IndexDir(Path(folder))
-        shutil.copytree(index_dir.snapshot_path(write_tiny_snapshot(index_dir)), target)
+        # Built before, so that there are ids of every state to carry forward.
+        earlier = (
+            tiny_document(
+                "guides/old-name.md", "Clinic", {"Report": ["A clinic opened on Monday. It offers methadone."]}
+            ),
+            tiny_document("guides/naloxone.md", "Naloxone", {"Use": ["Naloxone reverses an overdose."]}),
+            tiny_document("guides/withdrawn.md", "Withdrawn", {"Advice": ["This was wrong and is gone."]}),
+        )
+        write_tiny_snapshot(index_dir, tuple((document, tiny_passages(document)) for document in earlier))
+        shutil.copytree(index_dir.snapshot_path(write_tiny_snapshot(index_dir, tiny_documents())), target)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,11 @@ def test_the_present_fixture_answers_as_it_was_written() -> None:
         assert snapshot.lexical.search("overdoses reversed", 5)[0].tolist() == [3]
         query = embedder.encode_queries(["Withdrawal > Withdrawal starts six to twelve hours after the last dose"])[0]
         assert snapshot.dense.search(query, 1)[0].tolist() == [6]
+        assert sorted((link.state, link.document) for link in snapshot.permalinks) == [
+            ("changed", 1),
+            ("moved", 2),
+            ("withdrawn", None),
+        ]
         assert [len(rows) for rows in snapshot.evidence.similarities(query, snapshot.dense.search(query, 7)[0])]
 
 

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from index.dense import write_dense
 from index.errors import SnapshotCorrupt
+from index.permalinks import LinkState, Permalink, write_permalinks
 from index.snapshot import Snapshot, open_snapshot, open_snapshot_folder
 from index.store import IndexDir
 from index.testing import Library, tiny_document, tiny_documents, tiny_passages, write_tiny_snapshot
@@ -251,3 +253,22 @@ def test_tampering_is_refused_on_opening(tmp_path: Path) -> None:
 
     with pytest.raises(SnapshotCorrupt, match="SHA-256"):
         open_snapshot(IndexDir(tmp_path))
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    """This ensures that a retired id that is a passage after all, or leads to none, does not pass."""
+    day, absent = date(2026, 11, 22), "0" * 20
+    first = next(passage for _, passages in tiny_documents() for passage in passages)
+
+    def change(path: Path) -> None:
+        (path / "permalinks.sqlite").unlink()
+        links = [
+            Permalink(first.id, LinkState.CHANGED, day, 99),
+            Permalink(absent, LinkState.MOVED, day, 0, "1" * 20),
+        ]
+        write_permalinks(path / "permalinks.sqlite", links)
+
+    with tampered(tmp_path, change) as snapshot:
+        problems = [p for p in verify_snapshot(snapshot).problems if p.rule == "permalinks"]
+
+    assert sorted(p.where for p in problems) == sorted([first.id, first.id, absent])

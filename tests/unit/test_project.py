@@ -40,7 +40,18 @@ def imported(path: Path) -> set[str]:
     [
         ("faiss", {"index/dense.py"}),
         ("tantivy", {"index/lexical.py"}),
-        ("sqlite3", {"index/catalogue.py", "index/catalogue_writing.py", "index/vector_cache.py", "index/rules.py"}),
+        (
+            "sqlite3",
+            {
+                "index/catalogue.py",
+                "index/catalogue_words.py",
+                "index/catalogue_writing.py",
+                "index/permalinks.py",
+                "index/rules.py",
+                "index/vector_cache.py",
+            },
+        ),
+        ("rapidfuzz", {"index/succession.py", "service/spelling.py"}),
         ("onnxruntime", {"index/encoder.py"}),
         ("sentence_transformers", {"index/model_loading.py"}),
         ("nupunkt", {"ingest/sentences.py"}),

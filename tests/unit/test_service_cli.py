@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from service_support import abstention_of
 
-from index.build import BuildReport, SourceFailure
+from index.build import BuildReport, SourceFailure, build_index
 from index.store import IndexDir
 from index.testing import HashingEmbedder, tiny_documents, write_tiny_snapshot
 from service import answering
 from service.cli import run
 from service.commands import asking, building
 
-COMMANDS = ["build", "ask", "serve", "verify", "lint", "eval", "snapshots", "rollback"]
+COMMANDS = ["build", "ask", "serve", "verify", "lint", "eval", "snapshots", "rollback", "forget"]
 HEAVY = {"torch", "faiss", "tantivy", "onnxruntime", "fastapi", "pydantic", "numpy", "rich", "sentence_transformers"}
 
 
@@ -233,6 +233,35 @@ def test_build_reports_and_fails_on_a_lost_file(capsys: pytest.CaptureFixture[st
     assert "failed: bad.pdf: is truncated (replace it)" in shown
     assert "warning: a.md and 1 more: it has no date" in shown
     assert "ignored: x.exe" in shown
+
+
+def test_forgetting_prints_a_receipt(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """This ensures that a document in the corpus and an unknown one are refused, and that the receipt is JSON too."""
+    monkeypatch.setattr("index.embed.SentenceTransformerEmbedder", lambda _: HashingEmbedder())
+    (tmp_path / "corpus").mkdir()
+    for name in ("a.md", "b.md"):
+        (tmp_path / "corpus" / name).write_text(f"# {name}\n\nWords of {name} to quote.\n")
+    build_index(tmp_path / "corpus", index, HashingEmbedder())
+
+    at = ["--index-dir", str(index)]
+
+    refused, unknown = run(["forget", "a.md", *at]), run(["forget", "nothing.md", *at])
+    errors = capsys.readouterr().err
+    code = run(["forget", "a.md", "--delete-file", *at])
+    receipt = capsys.readouterr()
+    (tmp_path / "corpus" / "a.md").write_text("# a.md\n\nWords of a.md to quote.\n")
+    build_index(tmp_path / "corpus", index, HashingEmbedder())
+    as_json = run(["forget", "a.md", "--delete-file", "--json", *at])
+
+    assert (refused, unknown, code, as_json) == (1, 1, 0, 0)
+    assert "--delete-file" in errors
+    assert "GET /v1/documents" in errors
+    for words in ("forgotten: a.md", "deleted: its file", "deleted: snapshot", "checked: ", "out of reach: "):
+        assert words in receipt.out
+    assert "let go of deleted snapshots" in receipt.err
+    assert json.loads(capsys.readouterr().out)["is_complete"]
 
 
 @pytest.mark.usefixtures("_built")
