@@ -124,7 +124,9 @@ class Settings(BaseSettings):
         default="",
         description='Country whose numbers notices show, ISO 3166 code such as "US"; unset shows none.',
     )
-    notice_language: Literal["en", "es"] = Field(default="en", description="Language of notices: en or es.")
+    notice_language: Literal["en", "es"] = Field(
+        default="en", description="Language of notices, en or es, where a question does not show its own."
+    )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),
         description='Other sites whose pages may call the API, such as "https://example.org"; none by default.',
