@@ -15,7 +15,7 @@ from index.model import Float32
 
 FEATURES = (
     "most", "second", "whole", "mean", "text_most", "text_second", "text_whole", "text_mean", "vector_most",
-    "vector_whole", "length", "place", "now", "past", "well", "informs", "ends_asking",
+    "vector_whole", "now", "past", "well", "informs", "ends_asking",
 )  # fmt: skip
 # Log-odds beyond it say no more: the two models are sure alike at 12 and at 30.
 _SURE = 12.0
@@ -71,8 +71,6 @@ def message_features(text: Float32, vector: Float32 | None, share: float, folded
     known = np.flatnonzero(~np.isnan(both))
     most, second = _two(both[known])
     text_most, text_second = _two(text)
-    n = len(text)
-    place = int(known[np.argmax(both[known])])
     return np.array(
         [
             most,
@@ -85,8 +83,6 @@ def message_features(text: Float32, vector: Float32 | None, share: float, folded
             text.mean(),
             vector[known].max(),
             vector[0],
-            np.log(n),
-            place / max(n - 1, 1),
             *(_count(cue, folded) for cue in (_NOW, _PAST, _WELL, _INFORMS)),
             float(bool(_ASKING.match(last))),
         ],

@@ -24,6 +24,8 @@ _APOSTROPHE = re.compile(r"(?<=\w)['’‘`´ʼ](?=\w)")
 _TAG = re.compile(r"</?[a-z][^<>]{0,200}>", re.IGNORECASE)
 # A digit inside a word ("k1ll", "0verd0se"), but not a dose, an age or a time ("20mg", "3yo", "b4").
 _DISGUISED = re.compile(r"(?<![^\W_])(?=[^\W_@$]*[a-zA-Z][013457@$]+[a-zA-Z])[a-zA-Z013457@$]+(?![^\W_])")
+# Where two words are, others with a digit at their edge are too ("d0", "h3").
+_DISGUISED_TOO = re.compile(r"(?<![^\W_])(?:[a-zA-Z]+[01347@$]+|[01347@$]+[a-zA-Z]+)(?![^\W_])")
 _LEET = str.maketrans("013457@$", "oieastas")
 # Cyrillic and Greek letters that look like Latin ones (Unicode TR39 confusables, the letters alone).
 _LOOKS_LIKE = str.maketrans("аеорсухіјѕкмнтвԁһԛԝοανιρυκτχ", "aeopcyxijskmhtbdhqwoavipuktx")
@@ -38,7 +40,12 @@ def readable(text: str) -> str:
     if not plain.isascii():
         plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
         plain = " ".join(_of_one_script(word) for word in plain.split(" "))
-    return _DISGUISED.sub(lambda match: match.group().translate(_LEET), plain)
+    plain, n_disguised = _DISGUISED.subn(_without_leet, plain)
+    return _DISGUISED_TOO.sub(_without_leet, plain) if n_disguised > 1 else plain
+
+
+def _without_leet(match: re.Match[str]) -> str:
+    return match.group().translate(_LEET)
 
 
 def _of_one_script(word: str) -> str:

@@ -164,7 +164,7 @@ class NoticeBoard:
         if not danger.is_danger:
             return ()
         language = language_of(question_text) or self.language
-        notices = (self._notice(kind, language) for kind in danger.kinds)
+        notices = (self.notice_of(kind, language) for kind in danger.kinds)
         return tuple(notice for notice in notices if notice is not None)
 
     def _assess(self, text: str, encoder: QueryEncoder | None) -> Danger:
@@ -173,7 +173,7 @@ class NoticeBoard:
         except Exception:  # noqa: BLE001  nothing that an encoder can do may keep a notice from somebody in danger
             return assess(text, None, self.model)
 
-    def _notice(self, kind: str, language: str) -> Notice | None:
+    def notice_of(self, kind: str, language: str) -> Notice | None:
         """Return the notice of one kind with what is verified today; None where the operator wrote none."""
         found = [text for text in self.texts if text.kind == kind]
         # A notice in another language is better than none.

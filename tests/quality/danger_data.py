@@ -125,8 +125,9 @@ def composed(phrases: Sequence[Phrase], stories: Sequence[Phrase], seed: int) ->
         sentences = _SENTENCE.split(around.text)
         at = dice.randrange(len(sentences) + 1)
         said = phrase.text if phrase.text[-1] in ".?!" else f"{phrase.text}."
-        # A question at the end of the story asks about the story; half of the people in danger ask nothing.
-        kept = sentences[:-1] if phrase.label != SAFE and dice.random() < 0.5 else sentences
+        # The stories end by asking. Half of these messages don't, dangerous or not: it proves nothing here.
+        kept = sentences[:-1] if dice.random() < 0.5 else sentences
+        at = min(at, len(kept))
         text = " ".join([*kept[:at], said[:1].upper() + said[1:], *kept[at:]])
         if len(split_windows(text)) > 1:
             yield replace(phrase, text=text, form="composed")
