@@ -67,7 +67,8 @@ N_GENERATED = 8_000
 # 0.4 to 0.7 were alike in cross-validation; the weights of whole messages see both models apart as well.
 TEXT_SHARE = 0.5
 # By case: of the dangerous training messages, changed ones included, so many must be found in cross-validation.
-WANTED_RECALL = (0.975, 0.98, 0.95, 0.97)
+# Long messages: of those written by hand 0.977 are found there, and more alarms would teach people to ignore notices.
+WANTED_RECALL = (0.975, 0.98, 0.95, 0.95)
 _SHOWN_RECALLS = (0.90, 0.93, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99)
 _NEAR = 0.9
 # What somebody wrote tells more about what people write than what was put together.
