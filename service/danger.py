@@ -137,7 +137,11 @@ def case_of(n_windows: int, has_vectors: bool) -> int:
 def evidence(text: str, by_text: Float32, by_vector: Float32 | None, share: float) -> Float32:
     """Return the features of a message, given the log-probabilities of its windows, the whole message first."""
     last = last_sentence(text)
-    vector = None if by_vector is None else log_odds(by_vector)
+    vector = None
+    if by_vector is not None:
+        known = ~np.isnan(by_vector[:, 0])
+        vector = np.full(len(by_vector), np.nan, np.float32)
+        vector[known] = log_odds(by_vector[known])
     return message_features(log_odds(by_text), vector, share, fold(text), fold(last))
 
 
@@ -258,9 +262,11 @@ def read_model(path: Path = MODEL_FILE) -> DangerModel:
             description = json.loads(bytes(stored["description"]))
             arrays = {name: stored[name].astype(np.float32) for name in _ARRAYS}
         named = (*_NUMBERS, "encoder_fingerprint", "data_sha256")
-        model = DangerModel(**arrays, **{name: description[name] for name in named})
+        described = {name: description[name] for name in named} | {"thresholds": tuple(description["thresholds"])}
+        model = DangerModel(**arrays, **described)
         is_whole = model.fingerprint == description["fingerprint"]
-        is_known = (description["features_version"], description["kinds"]) == (FEATURES_VERSION, list(KINDS))
+        expected = [FEATURES_VERSION, list(KINDS), list(FEATURES)]
+        is_known = [description[name] for name in ("features_version", "kinds", "message_features")] == expected
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise NoticesInvalid(
             "the weights for detecting danger can't be read", where=path.name, fix=_REINSTALL
