@@ -81,7 +81,8 @@ def test_an_expired_number_is_not_shown() -> None:
         ("quiero quitarme la vida", "en", "es"),
         ("my hermano no despierta, his lips are blue, no respira", "es", "es"),
         ("my hermano no despierta, his lips are blue, no respira", "en", "en"),
-        ("overdose!!! help!!!", "es", "es"),
+        ("no respira", "es", "es"),
+        ("no respira", "en", "en"),
     ],
 )
 def test_notices_speak_the_question_s_language(question: str, setting: str, spoken: str) -> None:
