@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from index.model import Float32, QueryEncoder
 from service.danger_evidence import FEATURES, message_features
-from service.danger_text import fold, last_sentence, readable, split_windows
+from service.danger_text import fold, is_cry, last_sentence, readable, split_windows
 from service.errors import NoticesInvalid
 
 KINDS = ("overdose", "suicide", "severe_withdrawal", "child_poisoning", "violence")
@@ -116,6 +116,8 @@ def assess(text: str, encoder: QueryEncoder | None, model: DangerModel) -> Dange
     if not any(character.isalnum() for character in text):
         return Danger((KINDS[0],), -np.inf)
     text = readable(text)
+    if is_cry(text):
+        return Danger((_URGENCY[0],), np.inf)
     windows = split_windows(text)
     by_text = text_scores([fold(window) for window in windows], model)
     by_vector = None

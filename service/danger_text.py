@@ -29,6 +29,12 @@ _DISGUISED_TOO = re.compile(r"(?<![^\W_])(?:[a-zA-Z]+[01347@$]+|[01347@$]+[a-zA-
 _LEET = str.maketrans("013457@$", "oieastas")
 # Cyrillic and Greek letters that look like Latin ones (Unicode TR39 confusables, the letters alone).
 _LOOKS_LIKE = str.maketrans("аеорсухіјѕкмнтвԁһԛԝοανιρυκτχ", "aeopcyxijskmhtbdhqwoavipuktx")
+# The one rule: a cry for help that names an overdose and says nothing else, too short for any model.
+_CRY = re.compile(
+    r"(?=.*\b(?:help|emergency|urgent|ayuda|socorro|urgente)\b)(?=.*\b(?:overdos\w*|od|oding|sobredosis)\b)"
+    r"(?:(?:help|me|us|please|emergency|urgent|now|an?|overdos\w*|od|oding"
+    r"|ayuda|socorro|urgente|por|favor|sobredosis) ?)+"
+)
 _LATIN = re.compile(r"[a-zA-Z]")
 
 
@@ -88,3 +94,8 @@ def fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(c for c in decomposed if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
     return _REPEATED.sub(r"\1\1", " ".join(_WORD.findall(_APOSTROPHE.sub("", plain))))
+
+
+def is_cry(text: str) -> bool:
+    """Tell whether a message is nothing but a cry for help with an overdose."""
+    return len(text) < 200 and _CRY.fullmatch(fold(text)) is not None

@@ -20,10 +20,10 @@ from pathlib import Path
 from index.encoder import open_encoder
 from index.snapshot import open_snapshot
 from index.store import IndexDir
+from service.answer import Question
 from service.answering import answer_question
 from service.danger_text import split_windows
 from service.notices import NoticeBoard
-from service.questions import Question
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = [ROOT / "tests" / "quality" / "starter-questions.jsonl"]

@@ -23,7 +23,7 @@ from service.danger import (
     vector_texts,
     write_model,
 )
-from service.danger_text import fold, readable, split_windows
+from service.danger_text import fold, is_cry, readable, split_windows
 from service.errors import NoticesInvalid
 
 DANGER = "he took too much, his lips are blue and he wont wake up"
@@ -180,6 +180,20 @@ def test_kind_is_told_without_an_encoder(text: str, kind: str) -> None:
 
     assert judged.is_danger
     assert kind in judged.kinds
+
+
+@pytest.mark.parametrize(
+    "text", ["help overdose", "OVERDOSE!!! HELP!!!", "please help, overdose now", "ayuda sobredosis"]
+)
+def test_a_bare_cry_for_help_is_danger(text: str) -> None:
+    """This ensures that two words which leave no doubt are enough, whatever the weights make of them."""
+    assert assess(text, None, read_model()).is_danger
+
+
+@pytest.mark.parametrize("text", ["overdose help for parents", "emergency kit for an overdose", "overdose", "help"])
+def test_only_a_bare_cry_is_a_rule(text: str) -> None:
+    """This ensures that everything else is left to the weights."""
+    assert not is_cry(text)
 
 
 def test_kinds_come_in_the_order_of_urgency() -> None:
