@@ -3,7 +3,7 @@ How well danger is told from everything else, on phrases that are not in the tra
 
 `danger/blind-1.jsonl` (80 dangerous and 80 harmless messages, long and short each) was written after features, data and
 the rule for thresholds were frozen (commit b3fab54; weights 2cf6074) and scored once, at commit ba0e545: recall 0.950
-short and 0.988 long; alarms 0.113 short and 0.475 long, half or more of the harmless ones being hard look-alikes. Nobody
+short and 0.988 long; alarms 0.113 short and 0.475 long, half or more of the harmless ones being look-alikes. Nobody
 may tune on it: whoever changes the model writes another. It is optimistic all the same: one author wrote it and the
 training messages within the same hour, with the same ideas of what danger looks like; people in danger write otherwise.
 
