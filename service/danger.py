@@ -3,16 +3,15 @@ Does a question show danger to life, and which? Pure arithmetic on text and, whe
 
 Two small models judge: one reads letters and words alone (hashed n-grams, multinomial logistic), so that it works
 before anything is built; one reads the question's vector. People in danger rarely name it, so neither is a list of
-words. `tests/quality/train_danger.py` fits both and writes `service/data/danger.npz`; no text is in that file.
-Knows no notice, no setting, no index.
+words. Four rows of weights (short or long, with or without an encoder) make one number of what both say of the whole
+message and of its windows. `tests/quality/train_danger.py` fits all and writes `service/data/danger.npz`; no text is in
+that file. Knows no notice, no setting, no index.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -25,32 +24,34 @@ import numpy as np
 import numpy.typing as npt
 
 from index.model import Float32, QueryEncoder
+from service.danger_evidence import FEATURES, message_features
+from service.danger_text import fold, is_cry, last_sentence, readable, split_windows
 from service.errors import NoticesInvalid
 
 KINDS = ("overdose", "suicide", "severe_withdrawal", "child_poisoning", "violence")
 # Columns of every score: the kinds, then "no danger".
 N_CLASSES = len(KINDS) + 1
 MODEL_FILE = Path(__file__).parent / "data" / "danger.npz"
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 N_BUCKETS = 1 << 15
-# A message is judged whole and in windows of at most so many words, so that one sentence is not drowned by a story.
-_WINDOW_WORDS = 24
-# Longer messages alone are cut: most questions cost one vector, the one that the search needs anyway.
-_WHOLE_WORDS = 30
-# Windows are ranked by the text model; so many get a vector each (about 3 ms apiece).
-_MAX_ENCODED = 4
-# A second kind less than e times less likely than the first is named as well: pills taken to die are two dangers.
+# Windows are ranked by the text model; so many get a vector each (about 2 ms apiece).
+_MAX_ENCODED = 3
+# More words than the whole message has in its first and last part that get its vector: the model reads no more anyway,
+# and a vector of 500 words costs as much as 20 windows.
+_VECTOR_WORDS = 100
+# A kind less than e times less likely than the first is named as well: pills taken to die are two dangers.
 _SECOND_KIND = 1.0
-# Beyond it only the beginning and the end are read; an operator may allow questions of 800,000 characters.
-_MAX_CHARS = 20_000
+# Of a long message, a window with at least these log-odds may add its kind.
+_SURE_WINDOW = 2.0
+# More than three notices nobody reads.
+_MOST_KINDS = 3
+# Minutes count from left to right.
+_URGENCY = ("overdose", "child_poisoning", "severe_withdrawal", "suicide", "violence")
+CASES = ("short, text alone", "short", "long, text alone", "long")
 _REINSTALL = "install Citewell again: its package holds them"
 _GRAMS = (3, 4, 5)
 _PRIME = np.uint64(1_000_003)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_WORD = re.compile(r"[^\W_]+")
-_SENTENCE_END = re.compile(r"(?<=[.!?;…])\s+|\n+")
-_REPEATED = re.compile(r"(.)\1{2,}")
-_APOSTROPHE = re.compile(r"(?<=\w)['’‘`´ʼ](?=\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,9 @@ class DangerModel:
 
     `text_weights` float32[N_BUCKETS, N_CLASSES], `text_bias` float32[N_CLASSES]; the vector model is one hidden layer:
     `hidden_weights` float32[d, h], `hidden_bias` float32[h], `out_weights` float32[h, N_CLASSES], `out_bias`
-    float32[N_CLASSES]. `text_share` is the text model's part where both judge. The thresholds are
-    log-odds at or above which there is danger: by text alone or by both, for short messages and for long ones, of
-    which the most dangerous window counts and which would cry wolf more often otherwise.
+    float32[N_CLASSES]. `text_share` is the text model's part where both judge. `message_weights` float32[4, F] and
+    `message_bias` float32[4] weigh the features of a message, one row a case of CASES. The thresholds, in the same
+    order, are log-odds at or above which there is danger.
     """
 
     text_weights: Float32
@@ -71,11 +72,10 @@ class DangerModel:
     hidden_bias: Float32
     out_weights: Float32
     out_bias: Float32
+    message_weights: Float32
+    message_bias: Float32
     text_share: float
-    text_threshold: float
-    text_threshold_long: float
-    threshold: float
-    threshold_long: float
+    thresholds: tuple[float, float, float, float]
     encoder_fingerprint: str
     data_sha256: str
 
@@ -94,7 +94,7 @@ class Danger:
     """
     How a message was judged. `margin` is log-odds over the threshold: at or above 0 there is danger.
 
-    `kinds` holds the likeliest kind and, where it is nearly as likely, a second one.
+    `kinds` holds the likeliest kind and others that are nearly as likely, the most urgent first.
     """
 
     kinds: tuple[str, ...]
@@ -108,22 +108,43 @@ class Danger:
 
 def assess(text: str, encoder: QueryEncoder | None, model: DangerModel) -> Danger:
     """
-    Judge one message by its most dangerous window.
+    Judge one message.
 
     Args:
         encoder: None, or one of another model than the weights were fitted on: the text alone decides.
     """
     if not any(character.isalnum() for character in text):
         return Danger((KINDS[0],), -np.inf)
+    text = readable(text)
+    if is_cry(text):
+        return Danger((_URGENCY[0],), np.inf)
     windows = split_windows(text)
-    is_long = len(windows) > 1
     by_text = text_scores([fold(window) for window in windows], model)
-    if encoder is None or encoder.fingerprint != model.encoder_fingerprint:
-        return _most_dangerous(by_text, model.text_threshold_long if is_long else model.text_threshold)
-    chosen = suspects(log_odds(by_text))
-    by_vector = vector_scores(encoder.encode_queries([windows[i] for i in chosen]), model)
-    both = combine(by_text[chosen], by_vector, model)
-    return _most_dangerous(both, model.threshold_long if is_long else model.threshold)
+    by_vector = None
+    if encoder is not None and encoder.fingerprint == model.encoder_fingerprint:
+        chosen = suspects(log_odds(by_text))
+        by_vector = np.full_like(by_text, np.nan)
+        by_vector[chosen] = vector_scores(encoder.encode_queries(vector_texts(windows, chosen)), model)
+    case = case_of(len(windows), by_vector is not None)
+    features = evidence(text, by_text, by_vector, model.text_share)
+    odds = float(features @ model.message_weights[case] + model.message_bias[case])
+    return Danger(_kinds(by_text, by_vector, model.text_share), odds - model.thresholds[case])
+
+
+def case_of(n_windows: int, has_vectors: bool) -> int:
+    """Return the place in CASES of a message."""
+    return 2 * (n_windows > 1) + has_vectors
+
+
+def evidence(text: str, by_text: Float32, by_vector: Float32 | None, share: float) -> Float32:
+    """Return the features of a message, given the log-probabilities of its windows, the whole message first."""
+    last = last_sentence(text)
+    vector = None
+    if by_vector is not None:
+        known = ~np.isnan(by_vector[:, 0])
+        vector = np.full(len(by_vector), np.nan, np.float32)
+        vector[known] = log_odds(by_vector[known])
+    return message_features(log_odds(by_text), vector, share, fold(text), fold(last))
 
 
 def suspects(odds: Float32) -> list[int]:
@@ -132,39 +153,24 @@ def suspects(odds: Float32) -> list[int]:
     return [0, *rest.tolist()]
 
 
-def _most_dangerous(scores: Float32, threshold: float) -> Danger:
-    odds = log_odds(scores)
-    row = int(np.argmax(odds))
-    by_kind = scores[row, :-1]
-    first, second = (int(column) for column in np.argsort(-by_kind, kind="stable")[:2])
-    is_close = float(by_kind[first] - by_kind[second]) < _SECOND_KIND
-    return Danger((KINDS[first], KINDS[second]) if is_close else (KINDS[first],), float(odds[row]) - threshold)
+def vector_texts(windows: Sequence[str], chosen: Sequence[int]) -> list[str]:
+    """Return the texts to encode for the chosen windows; of a very long whole message its two ends."""
+    words = windows[0].split()
+    half = _VECTOR_WORDS // 2
+    is_long = len(words) > _VECTOR_WORDS
+    whole = " ".join([*words[:half], *words[-half:]]) if is_long else windows[0]
+    return [windows[i] if i else whole for i in chosen]
 
 
-def split_windows(text: str) -> list[str]:
-    """
-    Return the message as a whole and, if it is long, its overlapping windows of about two sentences.
-
-    Never empty. Sentences without an end mark are cut by words, so no window is longer than `_WINDOW_WORDS` words.
-    """
-    if len(text) > _MAX_CHARS:
-        text = f"{text[: _MAX_CHARS // 2]}\n{text[-_MAX_CHARS // 2 :]}"
-    if len(text.split()) <= _WHOLE_WORDS:
-        return [text]
-    pieces: list[list[str]] = []
-    for sentence in _SENTENCE_END.split(text):
-        words = sentence.split()
-        pieces += [words[first : first + _WINDOW_WORDS // 2] for first in range(0, len(words), _WINDOW_WORDS // 2)]
-    pairs = [" ".join(left + right) for left, right in pairwise(pieces)]
-    alone = [" ".join(piece) for piece in pieces]
-    return [text, *dict.fromkeys(pairs + alone)]
-
-
-def fold(text: str) -> str:
-    """Return the text as the text model reads it: no case, no accents, no apostrophes, no stretched letters."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(c for c in decomposed if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
-    return _REPEATED.sub(r"\1\1", " ".join(_WORD.findall(_APOSTROPHE.sub("", plain))))
+def _kinds(by_text: Float32, by_vector: Float32 | None, share: float) -> tuple[str, ...]:
+    """Return the likeliest kinds that any dangerous window shows, the most urgent first."""
+    both = by_text if by_vector is None else share * by_text + (1.0 - share) * by_vector
+    both = both[~np.isnan(both[:, 0])]
+    odds = log_odds(both)
+    by_kind = both[(odds >= _SURE_WINDOW) | (odds == odds.max()), :-1].max(axis=0)
+    likeliest = np.argsort(-by_kind, kind="stable")[:_MOST_KINDS]
+    named = {KINDS[column] for column in likeliest if by_kind[column] > by_kind.max() - _SECOND_KIND}
+    return tuple(sorted(named, key=_URGENCY.index))
 
 
 def text_features(folded: str) -> npt.NDArray[np.int64]:
@@ -204,11 +210,6 @@ def vector_scores(vectors: Float32, model: DangerModel) -> Float32:
     return _log_softmax(hidden @ model.out_weights + model.out_bias)
 
 
-def combine(by_text: Float32, by_vector: Float32, model: DangerModel) -> Float32:
-    """Return the log-probabilities of both models together."""
-    return _log_softmax(model.text_share * by_text + (1.0 - model.text_share) * by_vector)
-
-
 def log_odds(scores: Float32) -> Float32:
     """Return the log-odds of any danger against none, `float32[n]`."""
     danger: Float32 = np.logaddexp.reduce(scores[:, :-1], axis=1) - scores[:, -1]
@@ -226,6 +227,7 @@ def write_model(model: DangerModel, path: Path) -> None:
         "features_version": FEATURES_VERSION,
         "kinds": list(KINDS),
         **{name: getattr(model, name) for name in _NUMBERS},
+        "message_features": list(FEATURES),
         "encoder_fingerprint": model.encoder_fingerprint,
         "data_sha256": model.data_sha256,
         "fingerprint": model.fingerprint,
@@ -235,8 +237,17 @@ def write_model(model: DangerModel, path: Path) -> None:
     np.savez_compressed(path, description=np.frombuffer(json.dumps(description).encode(), np.uint8), **arrays)
 
 
-_ARRAYS = ("text_weights", "text_bias", "hidden_weights", "hidden_bias", "out_weights", "out_bias")
-_NUMBERS = ("text_share", "text_threshold", "text_threshold_long", "threshold", "threshold_long")
+_ARRAYS = (
+    "text_weights",
+    "text_bias",
+    "hidden_weights",
+    "hidden_bias",
+    "out_weights",
+    "out_bias",
+    "message_weights",
+    "message_bias",
+)
+_NUMBERS = ("text_share", "thresholds")
 
 
 @cache
@@ -253,9 +264,11 @@ def read_model(path: Path = MODEL_FILE) -> DangerModel:
             description = json.loads(bytes(stored["description"]))
             arrays = {name: stored[name].astype(np.float32) for name in _ARRAYS}
         named = (*_NUMBERS, "encoder_fingerprint", "data_sha256")
-        model = DangerModel(**arrays, **{name: description[name] for name in named})
+        described = {name: description[name] for name in named} | {"thresholds": tuple(description["thresholds"])}
+        model = DangerModel(**arrays, **described)
         is_whole = model.fingerprint == description["fingerprint"]
-        is_known = (description["features_version"], description["kinds"]) == (FEATURES_VERSION, list(KINDS))
+        expected = [FEATURES_VERSION, list(KINDS), list(FEATURES)]
+        is_known = [description[name] for name in ("features_version", "kinds", "message_features")] == expected
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise NoticesInvalid(
             "the weights for detecting danger can't be read", where=path.name, fix=_REINSTALL

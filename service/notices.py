@@ -23,6 +23,7 @@ from ingest.lint import LintFinding
 from service.answer import Notice, NoticeLink
 from service.danger import KINDS, Danger, DangerModel, assess, read_model
 from service.errors import NoticesInvalid
+from service.notice_language import language_of
 
 Kind = Literal["overdose", "suicide", "severe_withdrawal", "child_poisoning", "violence"]
 Language = Literal["en", "es"]
@@ -154,14 +155,16 @@ class NoticeBoard:
 
     def choose(self, question_text: str, encoder: QueryEncoder | None) -> tuple[Notice, ...]:
         """
-        Return the notices that a message calls for, the most fitting first; () where it shows no danger.
+        Return the notices that a message calls for, the most urgent first; () where it shows no danger.
 
-        Never raises, whatever the text: where the encoder fails, the text alone decides.
+        Never raises, whatever the text: where the encoder fails, the text alone decides. A message in Spanish or in
+        English without doubt is answered in its language, any other in the language that was set.
         """
         danger = self._assess(question_text, encoder)
         if not danger.is_danger:
             return ()
-        notices = (self._notice(kind) for kind in danger.kinds)
+        language = language_of(question_text) or self.language
+        notices = (self.notice_of(kind, language) for kind in danger.kinds)
         return tuple(notice for notice in notices if notice is not None)
 
     def _assess(self, text: str, encoder: QueryEncoder | None) -> Danger:
@@ -170,11 +173,11 @@ class NoticeBoard:
         except Exception:  # noqa: BLE001  nothing that an encoder can do may keep a notice from somebody in danger
             return assess(text, None, self.model)
 
-    def _notice(self, kind: str) -> Notice | None:
+    def notice_of(self, kind: str, language: str) -> Notice | None:
         """Return the notice of one kind with what is verified today; None where the operator wrote none."""
         found = [text for text in self.texts if text.kind == kind]
         # A notice in another language is better than none.
-        found.sort(key=lambda text: (text.language != self.language, text.language != "en"))
+        found.sort(key=lambda text: (text.language != language, text.language != self.language, text.language != "en"))
         if not found:
             return None
         text, today = found[0], self._today()

@@ -198,7 +198,9 @@ class Settings(BaseSettings):
         default="",
         description='Country whose numbers notices show, ISO 3166 code such as "US"; unset shows none.',
     )
-    notice_language: Literal["en", "es"] = Field(default="en", description="Language of notices: en or es.")
+    notice_language: Literal["en", "es"] = Field(
+        default="en", description="Language of notices, en or es, where a question does not show its own."
+    )
     prefer_source_types: Annotated[tuple[SourceType, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
         default=(),
         description="Kinds of source that come first among passages that fit about as well, best first, such as "

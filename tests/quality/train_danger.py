@@ -3,21 +3,19 @@ Fit the models of `service/danger.py` and write `service/data/danger.npz`. Repro
 
     python tests/quality/train_danger.py --index-dir var/index      fit, write, and print what was measured
 
-Fitted on danger/train-*.jsonl (written by hand), on the frames of danger/grammar.toml, and on both as
-`danger_perturb` changes them. A training text whose vector has a cosine above 0.9 with any test text is left out.
-Shares and thresholds come from cross-validation over the hand-written training texts; the test texts decide nothing.
-The data's SHA-256 stands in the file, so that a test notices data that was changed without fitting again.
+Fitted on danger/train-*.jsonl (written by hand), on the frames of danger/grammar.toml, and on what `danger_data` and
+`danger_perturb` make of them. A training text whose vector has a cosine above 0.9 with any test text is left out.
+
+Both small models are fitted without one fold and judge it; the weights of whole messages and the thresholds come from
+those judgements alone, and the table printed is cross-validated once more over the same folds. No test text decides
+anything. The data's SHA-256 stands in the file, so that a test notices data that was changed without fitting again.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import random
-import re
+import itertools
 import sys
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,138 +26,53 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import itertools
-
-from danger_perturb import TRAIN, perturb
+from danger_data import (
+    N_FOLDS,
+    SAFE,
+    Phrase,
+    changed,
+    composed,
+    data_sha256,
+    fold_of,
+    frame_phrases,
+    generate,
+    lightly_changed,
+    plain,
+    read_phrases,
+    read_stories,
+    told,
+)
 
 from index.encoder import open_encoder
 from index.export import ensure_encoder
 from index.model import Float32, QueryEncoder
 from index.model_files import find_model
 from service.danger import (
-    KINDS,
+    CASES,
     MODEL_FILE,
     N_BUCKETS,
     DangerModel,
+    case_of,
+    evidence,
     fold,
     log_odds,
     split_windows,
     suspects,
     text_features,
+    vector_texts,
     write_model,
 )
 
-FOLDER = Path(__file__).resolve().parent / "danger"
-SAFE = len(KINDS)
-N_GENERATED = 20_000
-N_FOLDS = 3
-# Sources of stories are counted from here.
-_STORIES = 1_000_000
-# Of the dangerous training texts, changed ones included, so many must be found in cross-validation.
-WANTED_RECALL = 0.99
+N_GENERATED = 8_000
+# 0.4 to 0.7 were alike in cross-validation; the weights of whole messages see both models apart as well.
+TEXT_SHARE = 0.5
+# By case: of the dangerous training messages, changed ones included, so many must be found in cross-validation.
+# Long messages: of those written by hand 0.977 are found there, and more alarms would teach people to ignore notices.
+WANTED_RECALL = (0.975, 0.98, 0.95, 0.95)
+_SHOWN_RECALLS = (0.90, 0.93, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99)
 _NEAR = 0.9
-_SLOT = re.compile(r"\{(\w+)\}")
-# What people write around a message is no danger, but these two words alone may be.
-_CRIES = ("help", "please help", "ayuda")
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """One labelled text; `kind` is one of KINDS or "safe", `source` counts the hand-written text it came from."""
-
-    text: str
-    kind: str
-    group: str
-    language: str
-    source: int = -1
-
-    @property
-    def label(self) -> int:
-        """Return its column."""
-        return KINDS.index(self.kind) if self.kind in KINDS else SAFE
-
-
-def read_phrases(name: str) -> list[Phrase]:
-    """Return the hand-written phrases of "train" or "test"."""
-    lines = [
-        line
-        for side in ("danger", "safe")
-        for line in (FOLDER / f"{name}-{side}.jsonl").read_text("utf-8").splitlines()
-    ]
-    return [Phrase(**json.loads(line), source=number) for number, line in enumerate(lines)]
-
-
-def read_stories() -> list[Phrase]:
-    """Return long hand-written messages; in a dangerous one, what shows the danger stands in double brackets."""
-    lines = (FOLDER / "train-stories.jsonl").read_text("utf-8").splitlines()
-    return [Phrase(**json.loads(line), source=_STORIES + number) for number, line in enumerate(lines)]
-
-
-def told(stories: Sequence[Phrase]) -> Iterator[Phrase]:
-    """Yield each story whole, as written and changed, and its windows, as far as their label is certain."""
-    for story in stories:
-        start = story.text.find("[[")
-        text = story.text.replace("[[", "").replace("]]", "")
-        marked = story.text[start + 2 : story.text.find("]]")].split() if start >= 0 else []
-        forms = perturb(text, story.language, TRAIN, "story")
-        for form in (text, *(forms[name] for name in ("bare", "typos", "bare_typos") if name in forms)):
-            yield Phrase(form, story.kind, story.group, story.language, story.source)
-        for window in split_windows(text)[1:]:
-            share = len(set(marked) & set(window.split())) / len(set(marked)) if marked else 0.0
-            if not marked or " ".join(marked)[:-1] in window or share > 0.8:
-                yield Phrase(window, story.kind, "window", story.language, story.source)
-            elif share < 0.2:
-                yield Phrase(window, "safe", "window", story.language, story.source)
-
-
-def data_sha256() -> str:
-    """Return the SHA-256 over everything that the models are fitted on."""
-    files = [*sorted(FOLDER.glob("train-*.jsonl")), FOLDER / "grammar.toml"]
-    files.append(Path(__file__).with_name("danger_perturb.py"))
-    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
-
-
-def changed(phrases: Sequence[Phrase], seed: str) -> Iterator[Phrase]:
-    """Yield each phrase and its changed forms, as they are trained on."""
-    for phrase in phrases:
-        yield phrase
-        for text in perturb(phrase.text, phrase.language, TRAIN, seed).values():
-            yield Phrase(text, phrase.kind, phrase.group, phrase.language, phrase.source)
-
-
-def generate(n: int, seed: int) -> list[Phrase]:
-    """Return phrases from the grammar, no two alike; a little more than half of them changed."""
-    grammar: dict[str, Any] = tomllib.loads((FOLDER / "grammar.toml").read_text("utf-8"))
-    dice, slots, forms = random.Random(seed), grammar["slots"], grammar["forms"]
-    weights, seen, phrases = [form["weight"] for form in forms], set[str](), list[Phrase]()
-    while len(phrases) < n:
-        form = dice.choices(forms, weights)[0]
-        text = dice.choice(form["texts"])
-        while found := _SLOT.search(text):
-            text = text[: found.start()] + dice.choice(slots[found[1]]) + text[found.end() :]
-        text = re.sub(r"\s+([,.?])", r"\1", " ".join(text.split())).strip(" ,")
-        if text.lower() not in seen:
-            seen.add(text.lower())
-            phrases.append(Phrase(text, form["kind"], form.get("group", form["kind"]), form["language"]))
-    return phrases
-
-
-def _lightly_changed(phrase: Phrase, number: int) -> Phrase:
-    dice = random.Random(number)
-    forms = list(perturb(phrase.text, phrase.language, TRAIN, f"g{number}").values())
-    text = dice.choice(forms) if forms and dice.random() > 0.45 else phrase.text
-    return Phrase(text, phrase.kind, phrase.group, phrase.language)
-
-
-def frame_phrases() -> list[Phrase]:
-    """Return what is put around messages, alone and without danger."""
-    return [
-        Phrase(text, "safe", "frame", language)
-        for side in (TRAIN.before, TRAIN.after)
-        for language, texts in side.items()
-        for text in texts
-        if text not in _CRIES
-    ]
+# What somebody wrote tells more about what people write than what was put together.
+_WEIGHT_WRITTEN = 4.0
 
 
 def features(phrases: Sequence[Phrase]) -> Any:
@@ -173,8 +86,8 @@ def features(phrases: Sequence[Phrase]) -> Any:
 
 
 def vectors(phrases: Sequence[Phrase], encoder: QueryEncoder) -> Float32:
-    """Return the vectors, `float32[n, d]`."""
-    return encoder.encode_queries([phrase.text for phrase in phrases])
+    """Return the vectors, `float32[n, d]`, of what `service.danger` would encode of each text."""
+    return encoder.encode_queries([vector_texts([phrase.text], [0])[0] for phrase in phrases])
 
 
 def far_from_test(phrases: Sequence[Phrase], encoder: QueryEncoder) -> list[Phrase]:
@@ -187,10 +100,15 @@ class TextFit:
     """The text model while it is fitted."""
 
     def fit(self, x: Any, y: npt.NDArray[np.int64]) -> TextFit:
-        """Fit; C = 10 and 50 were within a point of 30 in cross-validation."""
+        """Fit; C = 10 and 50 were within a point of 30 in cross-validation. Stopped early on purpose."""
+        import warnings
+
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        self._model = LogisticRegression(C=30, max_iter=150).fit(x, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self._model = LogisticRegression(C=30, max_iter=80).fit(x, y)
         return self
 
     def scores(self, x: Any) -> Float32:
@@ -244,109 +162,164 @@ class VectorFit:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What cross-validation made of whole messages: log-odds by text alone and by both, and the truth."""
+    """What models that never saw a message made of its windows: log-probabilities by text and by vector."""
 
-    text_odds: Float32
-    odds: dict[float, Float32]
+    message: Phrase
+    by_text: Float32
+    by_vector: Float32
+
+    @property
+    def is_long(self) -> bool:
+        """Tell whether it was cut into windows."""
+        return len(self.by_text) > 1
+
+    def features(self, has_vectors: bool) -> Float32:
+        """Return the features of the message."""
+        return evidence(self.message.text, self.by_text, self.by_vector if has_vectors else None, TEXT_SHARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Everything that is fitted on, with the features of both models; folds are -1 for what is never held out."""
+
+    phrases: list[Phrase]
+    x_text: Any
+    x_vector: Float32
+    labels: npt.NDArray[np.int64]
+    folds: npt.NDArray[np.int64]
+
+
+def gather(encoder: QueryEncoder) -> Data:
+    """Return the training data."""
+    short, stories = far_from_test(read_phrases("train"), encoder), read_stories()
+    written = [*changed(short, "train 1"), *told(stories), *composed(short, [plain(s) for s in stories], 1)]
+    generated = far_from_test(generate(N_GENERATED, 1), encoder)
+    extra = [lightly_changed(phrase, number) for number, phrase in enumerate(generated)] + frame_phrases()
+    everything = [*written, *extra]
+    labels = np.array([phrase.label for phrase in everything])
+    folds = np.array([fold_of(phrase.source) if phrase.source >= 0 else -1 for phrase in everything])
+    return Data(everything, features(everything), vectors(everything, encoder), labels, folds)
+
+
+def judge(data: Data, held_out: int, encoder: QueryEncoder) -> list[Judged]:
+    """Fit without one fold and judge its messages as `service.danger.assess` does."""
+    rows = np.flatnonzero(data.folds != held_out)
+    by_text = TextFit().fit(data.x_text[rows], data.labels[rows])
+    by_vector = VectorFit().fit(data.x_vector[rows], data.labels[rows])
+    held = zip(data.phrases, data.folds, strict=True)
+    messages = [phrase for phrase, number in held if number == held_out and phrase.form != "window"]
+    windows = [split_windows(message.text) for message in messages]
+    starts = np.cumsum([0, *(len(cut) for cut in windows)])
+    text = by_text.scores(features([Phrase(part, "safe", "", "") for cut in windows for part in cut]))
+    chosen = [suspects(log_odds(text[a:b])) for a, b in itertools.pairwise(starts)]
+    encoded = encoder.encode_queries(
+        [t for cut, few in zip(windows, chosen, strict=True) for t in vector_texts(cut, few)]
+    )
+    vector = np.full_like(text, np.nan)
+    vector[[start + i for start, few in zip(starts, chosen, strict=False) for i in few]] = by_vector.scores(encoded)
+    pieces = zip(messages, itertools.pairwise(starts), strict=True)
+    return [Judged(message, text[a:b], vector[a:b]) for message, (a, b) in pieces]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The messages of one case of `service.danger.CASES`: features, truth, weight, fold."""
+
+    name: str
+    x: Float32
     dangerous: npt.NDArray[np.bool_]
-    is_long: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.float64]
+    folds: npt.NDArray[np.int64]
+    messages: list[Phrase]
 
 
-SHARES = (0.4, 0.5, 0.6, 0.7)
+def cases(judged: Sequence[Judged]) -> Iterator[Case]:
+    """Yield the cases in their order."""
+    for number, name in enumerate(CASES):
+        has_vectors = bool(number % 2)
+        part = [j for j in judged if case_of(len(j.by_text), has_vectors) == number]
+        messages = [j.message for j in part]
+        dangerous = np.array([m.label != SAFE for m in messages])
+        written = np.array([_WEIGHT_WRITTEN if m.form == "written" else 1.0 for m in messages])
+        share = written[dangerous].sum() / written.sum()
+        weights = written * np.where(dangerous, 0.5 / share, 0.5 / (1.0 - share))
+        folds = np.array([fold_of(m.source) for m in messages])
+        yield Case(name, np.stack([j.features(has_vectors) for j in part]), dangerous, weights, folds, messages)
+
+
+def weigh(x: Float32, dangerous: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64]) -> tuple[Float32, float]:
+    """Return the weights and the bias of a logistic model over the features as they are."""
+    from sklearn.linear_model import LogisticRegression
+
+    scale = x.std(axis=0) + 1e-6
+    model = LogisticRegression(C=0.3, max_iter=2_000).fit(
+        (x - x.mean(axis=0)) / scale, dangerous, sample_weight=weights
+    )
+    coefficients = (model.coef_[0] / scale).astype(np.float32)
+    return coefficients, float(model.intercept_[0] - coefficients @ x.mean(axis=0))
+
+
+def cross_validated(case: Case) -> Float32:
+    """Return the log-odds of every message by weights that were fitted on the other folds."""
+    odds = np.zeros(len(case.x), np.float32)
+    for number in range(N_FOLDS):
+        rest, held = case.folds != number, case.folds == number
+        coefficients, bias = weigh(case.x[rest], case.dangerous[rest], case.weights[rest])
+        odds[held] = case.x[held] @ coefficients + bias
+    return odds
+
+
+def threshold_for(odds: Float32, dangerous: npt.NDArray[np.bool_], recall: float) -> float:
+    """Return the log-odds at which that share of the dangerous messages is found."""
+    return round(float(np.quantile(odds[dangerous], 1.0 - recall)), 3)
 
 
 def fit(encoder: QueryEncoder) -> DangerModel:
-    """Return the fitted model."""
-    from sklearn.model_selection import GroupKFold
-
-    stories = list(told(read_stories()))
-    written = [*changed(far_from_test(read_phrases("train"), encoder), "train 1"), *stories]
-    generated = far_from_test(generate(N_GENERATED, 1), encoder)
-    extra = [_lightly_changed(phrase, number) for number, phrase in enumerate(generated)] + frame_phrases()
-    everything = [*written, *extra]
-    labels = np.array([phrase.label for phrase in everything])
-    x_text, x_vector = features(everything), vectors(everything, encoder)
-    n, sources = len(written), [phrase.source for phrase in written]
-    judged: list[Judged] = []
-    for train, held in GroupKFold(N_FOLDS).split(sources, labels[:n], sources):
-        rows = np.concatenate([train, np.arange(n, len(everything))])
-        by_text = TextFit().fit(x_text[rows], labels[rows])
-        by_vector = VectorFit().fit(x_vector[rows], labels[rows])
-        messages = [written[i] for i in held if written[i].group != "window"]
-        judged.append(judge(messages, by_text, by_vector, encoder))
-    return _conclude(judged, x_text, x_vector, labels, encoder)
-
-
-def judge(messages: Sequence[Phrase], by_text: TextFit, by_vector: VectorFit, encoder: QueryEncoder) -> Judged:
-    """Judge messages as `service.danger.assess` does, by their most dangerous window."""
-    windows = [split_windows(message.text) for message in messages]
-    flat = [Phrase(window, "safe", "", "") for message in windows for window in message]
-    starts = np.cumsum([0, *(len(message) for message in windows)])
-    text = by_text.scores(features(flat))
-    text_odds = log_odds(text)
-    chosen = [start + i for start, end in itertools.pairwise(starts) for i in suspects(text_odds[start:end])]
-    vector = np.full_like(text, np.nan)
-    vector[chosen] = by_vector.scores(vectors([flat[i] for i in chosen], encoder))
-
-    def most(odds: Float32) -> Float32:
-        return np.array([np.nanmax(odds[a:b]) for a, b in itertools.pairwise(starts)], np.float32)
-
-    return Judged(
-        most(text_odds),
-        {share: most(log_odds(share * text + (1.0 - share) * vector)) for share in SHARES},
-        np.array([message.label != SAFE for message in messages]),
-        np.array([len(message) > 1 for message in windows]),
-    )
-
-
-def _conclude(
-    judged: Sequence[Judged], x_text: Any, x_vector: Float32, labels: npt.NDArray[np.int64], encoder: QueryEncoder
-) -> DangerModel:
-    dangerous = np.concatenate([j.dangerous for j in judged])
-    is_long = np.concatenate([j.is_long for j in judged])
-    text_odds = np.concatenate([j.text_odds for j in judged])
-    odds = {share: np.concatenate([j.odds[share] for j in judged]) for share in SHARES}
-    share = min(SHARES, key=lambda s: _false_alarms(odds[s], dangerous))
-    thresholds = {}
-    for name, values, recall in (("text_threshold", text_odds, TEXT_RECALL), ("threshold", odds[share], WANTED_RECALL)):
-        for suffix, part in (("", ~is_long), ("_long", is_long)):
-            _say(f"{name}{suffix} (text share {share})", values[part], dangerous[part])
-            thresholds[name + suffix] = _threshold(values[part], dangerous[part], recall)
-    arrays = TextFit().fit(x_text, labels).weights() | VectorFit().fit(x_vector, labels).weights()
+    """Return the fitted model; prints the table."""
+    data = gather(encoder)
+    judged = [judged for number in range(N_FOLDS) for judged in judge(data, number, encoder)]
+    weights, biases, thresholds = [], [], []
+    for case, recall in zip(cases(judged), WANTED_RECALL, strict=True):
+        odds = cross_validated(case)
+        thresholds.append(threshold_for(odds, case.dangerous, recall))
+        print_curve(case, odds, recall)
+        coefficients, bias = weigh(case.x, case.dangerous, case.weights)
+        weights.append(coefficients)
+        biases.append(bias)
+    arrays = TextFit().fit(data.x_text, data.labels).weights() | VectorFit().fit(data.x_vector, data.labels).weights()
+    arrays |= {"message_weights": np.stack(weights), "message_bias": np.array(biases)}
     return DangerModel(
         **{name: np.ascontiguousarray(array, np.float16).astype(np.float32) for name, array in arrays.items()},
-        **(thresholds | THRESHOLDS),
-        text_share=share,
+        text_share=TEXT_SHARE,
+        thresholds=(thresholds[0], thresholds[1], thresholds[2], thresholds[3]),
         encoder_fingerprint=encoder.fingerprint,
         data_sha256=data_sha256(),
     )
 
 
-# Log-odds from which a notice is shown, set by hand after looking at the test phrases and the ordinary questions of the
-# starter library, so the figures of tests/quality/test_danger.py are a little optimistic. Cross-validation puts recall
-# 0.99 of short messages at -3.4, where 9 % of ordinary questions bring a notice too. Of a long message the most
-# dangerous window counts: at 1.5 one dangerous long message in five went without a notice, at 0.5 one in ten, at the
-# price of a notice above most long ordinary messages. Missing one is the worse error.
-THRESHOLDS = {"threshold": -2.0, "threshold_long": 0.5, "text_threshold_long": 1.0}
+def print_curve(case: Case, odds: Float32, chosen: float) -> None:
+    """Print recall against false alarms, each on all messages, on those as written, and on ordinary ones."""
+    written = np.array([m.form == "written" for m in case.messages])
+    ordinary = np.array([m.group in ("ordinary", "story") for m in case.messages]) & ~case.dangerous
+    counts = f"{case.dangerous.sum()} dangerous, {(~case.dangerous).sum()} others"
+    _say(
+        f"{case.name} ({counts}; as written {(case.dangerous & written).sum()} and {(~case.dangerous & written).sum()})"
+    )
+    _say("  recall  threshold  recall as written  alarms: all  as written  ordinary as written")
+    for recall in _SHOWN_RECALLS:
+        threshold = threshold_for(odds, case.dangerous, recall)
+        alarm = odds >= threshold
+        shares = [float(alarm[part].mean()) for part in (
+            case.dangerous & written, ~case.dangerous, ~case.dangerous & written, ordinary & written
+        )]  # fmt: skip
+        mark = "  <- chosen" if recall == chosen else ""
+        row = "  {:.3f}   {:8.3f}   {:.3f}              {:.3f}        {:.3f}       {:.3f}{}"
+        _say(row.format(recall, threshold, *shares, mark))
 
-# Text alone judges less well; it gives up a little recall not to cry wolf at every third question.
-TEXT_RECALL = 0.975
 
-
-def _threshold(odds: Float32, dangerous: npt.NDArray[np.bool_], recall: float) -> float:
-    return round(float(np.quantile(odds[dangerous], 1.0 - recall)), 3)
-
-
-def _false_alarms(odds: Float32, dangerous: npt.NDArray[np.bool_]) -> float:
-    return float((odds[~dangerous] >= _threshold(odds, dangerous, WANTED_RECALL)).mean())
-
-
-def _say(name: str, odds: Float32, dangerous: npt.NDArray[np.bool_]) -> None:
-    for recall in (0.95, 0.97, 0.98, 0.985, 0.99):
-        threshold = _threshold(odds, dangerous, recall)
-        alarms = float((odds[~dangerous] >= threshold).mean())
-        counts = f"{int(dangerous.sum())} dangerous, {int((~dangerous).sum())} others"
-        sys.stdout.write(f"{name}: recall {recall} at {threshold}, false alarms {alarms:.3f} ({counts})\n")
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -358,7 +331,7 @@ def main() -> None:
     ensure_encoder(options.index_dir, files)
     model = fit(open_encoder(options.index_dir, files.fingerprint))
     write_model(model, MODEL_FILE)
-    sys.stdout.write(f"wrote {MODEL_FILE} ({MODEL_FILE.stat().st_size} bytes), fingerprint {model.fingerprint}\n")
+    _say(f"wrote {MODEL_FILE} ({MODEL_FILE.stat().st_size} bytes), fingerprint {model.fingerprint}")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ from service.danger import (
     MODEL_FILE,
     N_BUCKETS,
     assess,
-    fold,
     read_model,
-    split_windows,
     suspects,
     text_features,
+    vector_texts,
     write_model,
 )
+from service.danger_text import fold, is_cry, readable, split_windows
 from service.errors import NoticesInvalid
 
 DANGER = "he took too much, his lips are blue and he wont wake up"
@@ -69,6 +69,36 @@ def test_features_are_the_same_on_every_machine() -> None:
     assert (len(buckets), int(buckets.sum())) == (53, 783_482)
 
 
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("he won't wake up", "he won't wake up"),
+        ("took 20mg at 3am, he's a 2yo, b4 work & <3", "took 20mg at 3am, he's a 2yo, b4 work & <3"),
+        ("está frío, no respira. ¿qué hago?", "está frío, no respira. ¿qué hago?"),
+        ("он не дышит", "он не дышит"),
+        ("k1ll mys3lf t0", "kill myself to"),
+        ("h\u200be is n\u00adot br\u200beathing", "he is not breathing"),
+        ("hе іs not brеathing", "he is not breathing"),
+        ("ｈｅ ｉｓ cold", "he is cold"),
+        ("<p>he won&#39;t <b>wake</b></p>", " he won't  wake  "),
+    ],
+)
+def test_disguises_are_read_through(typed: str, read: str) -> None:
+    """This ensures that hidden characters, markup, other alphabets and leetspeak hide nothing, and plain text stays."""
+    assert readable(typed) == read
+
+
+def test_a_long_whole_message_is_encoded_by_its_ends() -> None:
+    """This ensures that a message of any length costs a bounded time, and that windows are encoded as they are."""
+    long = " ".join(map(str, range(500)))
+
+    whole, window = vector_texts([long, "a window"], [0, 1])
+
+    assert whole.split() == [*map(str, range(50)), *map(str, range(450, 500))]
+    assert window == "a window"
+    assert vector_texts(["short"], [0]) == ["short"]
+
+
 def test_short_message_is_judged_whole() -> None:
     """This ensures that most questions cost one vector, the one that the search needs anyway."""
     assert split_windows(DANGER) == [DANGER]
@@ -98,11 +128,11 @@ def test_few_windows_are_worth_a_vector() -> None:
     """This ensures that a long message costs a handful of vectors: the whole and the most suspect windows."""
     odds = np.array([0.0, 3.0, -1.0, 5.0, 4.0, 2.0, 1.0], np.float32)
 
-    assert suspects(odds) == [0, 3, 4, 1, 5]
+    assert suspects(odds) == [0, 3, 4, 1]
     assert suspects(odds[:1]) == [0]
 
 
-def test_long_message_costs_at_most_five_vectors() -> None:
+def test_long_message_costs_at_most_four_vectors() -> None:
     """This ensures that the cap on encoded windows holds in the judging itself."""
     encoder = CountingEncoder()
     model = replace(
@@ -111,7 +141,8 @@ def test_long_message_costs_at_most_five_vectors() -> None:
 
     assess(CHATTER * 30, encoder, model)
 
-    assert len(encoder.texts) == 5
+    assert len(encoder.texts) == 4
+    assert max(len(text.split()) for text in encoder.texts) <= 100
 
 
 def test_encoder_of_another_model_is_left_alone() -> None:
@@ -148,7 +179,36 @@ def test_kind_is_told_without_an_encoder(text: str, kind: str) -> None:
     judged = assess(text, None, read_model())
 
     assert judged.is_danger
-    assert judged.kinds[0] == kind
+    assert kind in judged.kinds
+
+
+@pytest.mark.parametrize(
+    "text", ["help overdose", "OVERDOSE!!! HELP!!!", "please help, overdose now", "ayuda sobredosis"]
+)
+def test_a_bare_cry_for_help_is_danger(text: str) -> None:
+    """This ensures that two words which leave no doubt are enough, whatever the weights make of them."""
+    assert assess(text, None, read_model()).is_danger
+
+
+@pytest.mark.parametrize("text", ["overdose help for parents", "emergency kit for an overdose", "overdose", "help"])
+def test_only_a_bare_cry_is_a_rule(text: str) -> None:
+    """This ensures that everything else is left to the weights."""
+    assert not is_cry(text)
+
+
+def test_kinds_come_in_the_order_of_urgency() -> None:
+    """This ensures that of several dangers in one message the one that leaves least time comes first."""
+    told = (
+        "I've been hiding in the bathroom since noon. My boyfriend is hitting me and says he will kill me. "
+        "My toddler swallowed my methadone pills off the floor, the whole pack. I can hear him at the door."
+    )
+
+    kinds = assess(told, None, read_model()).kinds
+
+    assert "violence" in kinds
+    assert "child_poisoning" in kinds
+    assert kinds.index("child_poisoning") < kinds.index("violence")
+    assert len(kinds) <= 3
 
 
 def test_weights_survive_writing(tmp_path: Path) -> None:
