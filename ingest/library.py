@@ -142,9 +142,12 @@ class Library:
         return data
 
 
-def open_library(root: Path, limits: Limits | None = None) -> Library:
+def open_library(root: Path, limits: Limits | None = None, *, allow_empty: bool = False) -> Library:
     """
     Return the library under a folder: library.toml read and checked, files listed, none of them opened.
+
+    Args:
+        allow_empty: a folder without a document is a library too, about to get its first.
 
     Raises:
         CorpusMissing: no such folder, or not a single document in it.
@@ -158,7 +161,7 @@ def open_library(root: Path, limits: Limits | None = None) -> Library:
         raise CorpusMissing("is a file, not a folder", where=str(root), fix="name the folder of the documents")
     toml = _read_library_toml(resolved)
     scan = _scan(resolved)
-    if not scan.files and not scan.failures:
+    if not scan.files and not scan.failures and not allow_empty:
         others = f" ({len(scan.ignored)} files of other kinds)" if scan.ignored else ""
         raise CorpusMissing(
             f"there is no document in it{others}",

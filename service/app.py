@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from index.live import LiveSnapshot
+from service.admin import add_admin
 from service.api import add_api
 from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers
+from service.guard import describe_security, make_guard
 from service.pages import Pages, add_pages, render_error
 from service.runtime import EncoderProvider, Refresher, Service
 from service.schemas import AskRequest, ProblemOut
@@ -45,6 +47,8 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
         refresher.start()
         yield
         await anyio.to_thread.run_sync(refresher.stop)
+        if admin is not None:
+            await anyio.to_thread.run_sync(admin.stop)
         live.close()
 
     app = FastAPI(
@@ -59,8 +63,11 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
         lifespan=lifespan,
         redirect_slashes=False,
         exception_handlers=error_handlers(render),
+        # In front of every route, whoever adds it.
+        dependencies=[Depends(make_guard(settings))],
     )
     add_api(app, service)
+    admin = add_admin(app, service)
     add_pages(app, service, pages)
     # FastAPI's documented way to extend the document; mypy sees a method.
     app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
@@ -70,7 +77,7 @@ def create_app(settings: Settings, live: LiveSnapshot, encoder_provider: Encoder
             CorsWithProblems,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["content-type"],
+            allow_headers=["content-type", "authorization"] if settings.read_tokens else ["content-type"],
             expose_headers=["x-request-id", "etag", "x-text-sha256"],
         )
     app.add_middleware(Edge)
@@ -100,5 +107,6 @@ def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     fields = schemas["AskRequest"]["properties"]
     fields["question"]["maxLength"] = settings.max_question_chars
     fields["top_k"]["maximum"] = settings.max_top_k
+    describe_security(document, settings)
     app.openapi_schema = document
     return document

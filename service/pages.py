@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from ingest.model import SourceType
+from ingest.readers import readable_suffixes
 from service.answer import Answer, Question
 from service.bodies import read_ask_form
 from service.citing import document_card
@@ -23,10 +24,21 @@ from service.library_view import cut_at_passages, find_document, find_passage, w
 from service.problems import Problem
 from service.runtime import Service
 from service.schemas import AskRequest
+from service.settings import Settings
 
 _WEB = Path(__file__).parent / "web"
 # Served one by one: whatever else lies in the folder stays inside.
-_STATIC = {"citewell.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+_STATIC = {
+    "citewell.css": "text/css; charset=utf-8",
+    "admin.css": "text/css; charset=utf-8",
+    "admin.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+# The page loads its script and talks to this service; nothing else, and no script makes HTML of text.
+_ADMIN_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
 
 KINDS = {
     SourceType.GOVERNMENT: "Government",
@@ -85,6 +97,16 @@ class Pages:
         """Return the page of one document."""
         return _page(self._templates.get_template("reader.html").render(values), 200, cache="no-cache")
 
+    def admin(self, settings: Settings) -> Response:
+        """Return the page for administering; without a token for it the page says so."""
+        text = self._templates.get_template("admin.html").render(
+            is_on=bool(settings.admin_tokens),
+            max_upload_bytes=settings.max_upload_bytes,
+            suffixes=readable_suffixes(),
+        )
+        headers = {"content-security-policy": _ADMIN_SECURITY_POLICY, "cache-control": "no-store"}
+        return HTMLResponse(text, 200, headers)
+
 
 def render_error(pages: Pages, docs_url: str) -> RenderError:
     """Return what shows an error: a page to a browser that asks for one, JSON to everything else and under /v1."""
@@ -139,6 +161,10 @@ def add_pages(app: FastAPI, service: Service, pages: Pages) -> None:
         address = f"/documents/{quote(found.card.id)}?passage={here}#p-{here}"
         # Temporary: after a rebuild the passage may stand in another document.
         return RedirectResponse(address, 302, {"cache-control": "no-cache"})
+
+    @app.get("/admin", include_in_schema=False)
+    def get_admin() -> Response:
+        return pages.admin(service.settings)
 
     for name, media_type in _STATIC.items():
         app.add_api_route(f"/static/{name}", _static_file(name, media_type), methods=["GET"], include_in_schema=False)

@@ -24,6 +24,7 @@ from ingest.errors import AppError
 from service.answer import Answer, Question
 from service.answering import AnswerPolicy, answer_question, answer_without_index, parse_question
 from service.calibration import abstain_model
+from service.guard import token_warnings
 from service.lexicon import open_lexicon
 from service.notices import NoticeBoard, notices_only, open_notices
 from service.problems import frames_of, problem_from
@@ -206,6 +207,7 @@ class Service:
             shown = problem_from(error)
             current, warnings = None, [f"{shown.detail} ({shown.fix})"]
         warnings += notice_warnings(self.settings)
+        warnings += token_warnings(self.settings)
         return Health(
             live=True,
             ready=current is not None,

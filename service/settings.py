@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from index.model_files import DEFAULT_MODEL
 from service.errors import SettingsInvalid
+from service.tokens import check_token_list, parse_token_hash
 
 ENV_PREFIX = "CITEWELL_"
 SETTINGS_FILE_VARIABLE = "CITEWELL_SETTINGS_FILE"
@@ -62,6 +63,15 @@ def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
 
 
+def _hide(value: object) -> str:
+    """Return how a wrong value is shown: nothing of a token, which may be there in place of its hash."""
+    return f"a value of {len(str(value))} characters"
+
+
+TokenHashes = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(check_token_list), Field(repr=False)
+]
+_NEVER_SHOWN = frozenset({"admin_tokens", "read_tokens"})
 Folder = Annotated[Path, BeforeValidator(_check_not_empty)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
 WebAddress = Annotated[str, AfterValidator(_check_web_address)]
@@ -129,6 +139,23 @@ class Settings(BaseSettings):
         default=(),
         description='Other sites whose pages may call the API, such as "https://example.org"; none by default.',
     )
+    admin_tokens: TokenHashes = Field(
+        default=(),
+        description="SHA-256 hashes of tokens that may upload, build and roll back, each with its last day behind "
+        '"@" if it has one; none: no admin routes. `citewell token` makes one.',
+    )
+    read_tokens: TokenHashes = Field(
+        default=(),
+        description="SHA-256 hashes of tokens that may ask and read, like `admin_tokens`; none: everybody may.",
+    )
+    max_upload_bytes: int = Field(
+        default=64_000_000, ge=1_024, le=64_000_000, description="Largest document that can be uploaded (bytes)."
+    )
+    admin_gate: Folder | None = Field(
+        default=None,
+        description="File of labelled questions; a build over HTTP is published only if their answers hold the "
+        "floors beside it.",
+    )
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
@@ -152,6 +179,16 @@ class Settings(BaseSettings):
                 f"max_body_bytes is {self.max_body_bytes}, too few for max_question_chars {self.max_question_chars}"
                 f" (at least {12 * self.max_question_chars})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_tokens_are_apart(self) -> Self:
+        """A token that may read alone can't be one that may do everything."""
+        shared = {parse_token_hash(t).sha256 for t in self.admin_tokens} & {
+            parse_token_hash(t).sha256 for t in self.read_tokens
+        }
+        if shared:
+            raise ValueError("admin_tokens and read_tokens hold the same hash: a token is for one of the two")
         return self
 
     @classmethod
@@ -249,8 +286,9 @@ def _settings_invalid(error: ValidationError, values: Mapping[str, Any], places:
     if first["type"] == "extra_forbidden":
         return _unknown(name, "command line", name)
     field = Settings.model_fields[name]
+    shown = _hide(values.get(name)) if name in _NEVER_SHOWN else repr(values.get(name))[:_SHOWN_CHARS]
     return SettingsInvalid(
-        f"{repr(values.get(name))[:_SHOWN_CHARS]} does not fit: {expected[:1].lower()}{expected[1:]}",
+        f"{shown} does not fit: {expected[:1].lower()}{expected[1:]}",
         where=places.get(name, name),
         fix=f"{name}: {field.description}",
     )

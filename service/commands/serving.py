@@ -14,6 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
 from service.errors import SettingsInvalid
+from service.guard import check_tokens
 from service.lexicon import open_lexicon
 from service.logs import configure_logging
 from service.runtime import EncoderShelf, board_for, open_live
@@ -27,6 +28,7 @@ _BACKLOG = 512
 def run_serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; requests under way are finished first. Returns the exit code."""
     configure_logging(settings.log_level)
+    check_tokens(settings)
     board_for(settings)
     open_lexicon(settings.lexicon)  # refused now rather than at the first question
     listening = _listen(settings.host, settings.port)
