@@ -26,8 +26,9 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])
 _FORBIDDEN_ON_WINDOWS = frozenset('<>:"|?*')
 # Format characters (bidi marks, joiners, tags), controls, surrogates, private use, unassigned, line separators.
 _INVISIBLE = frozenset({"Cf", "Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Blank to the eye without being a format character: Hangul fillers, the braille blank, variation selectors.
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | {chr(c) for c in range(0xFE00, 0xFE10)}
+# Blank to the eye without being a format character (Hangul fillers, the braille blank, variation selectors), and what
+# stands for bytes that were no text.
+_BLANK = frozenset("\ufffd\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5") | {chr(c) for c in range(0xFE00, 0xFE10)}
 # Scripts whose letters pass for Latin ones. The first word of a character's Unicode name is its script.
 _LOOK_ALIKE_SCRIPTS = frozenset({"CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE", "LISU", "DESERET", "GEORGIAN"})
 
