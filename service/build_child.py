@@ -9,13 +9,14 @@ Progress and result go to the job's record, where every worker reads them.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +164,35 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Read the request, build, end."""
     request = json.loads(sys.stdin.readline())
-    # Held from before this process began; whatever it starts in its turn must not keep it.
-    os.set_inheritable(request["lock"], False)
     os.nice(_NICENESS)
+    with holding(request["lock"]):
+        _run(request)
+
+
+@contextmanager
+def holding(lock: int) -> Iterator[None]:
+    """
+    Keep the lock of builds, held from before this process began, to the end of the block and no longer.
+
+    Whatever this process starts in its turn must not keep it; and ending an interpreter with torch in it takes a second,
+    in which the next build would be refused.
+    """
+    held = [lock]
+
+    def forget() -> None:
+        while held:
+            os.close(held.pop())
+
+    os.set_inheritable(lock, False)
+    os.register_at_fork(after_in_child=forget)
+    try:
+        yield
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        forget()
+
+
+def _run(request: dict[str, Any]) -> None:
     settings = Settings(**request["settings"])
     book = JobBook(Path(settings.index_dir))
     record = book.get(request["job"])

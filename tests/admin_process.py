@@ -58,7 +58,8 @@ class AdminServer:
     def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Reply:
         """Send one request with the admin token."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
-        sent = {**bearer(ADMIN.token), **{name.replace("_", "-"): value for name, value in headers.items()}}
+        given = {name.replace("_", "-").lower(): value for name, value in headers.items()}
+        sent = {**bearer(ADMIN.token), **given}
         try:
             connection.request(method, path, body, sent)
             response = connection.getresponse()
@@ -114,7 +115,17 @@ def serve_admin(folder: Path, *options: str, **variables: str) -> Iterator[Admin
     variables = {"CITEWELL_ADMIN_TOKENS": ADMIN.setting, "CITEWELL_CORPUS": str(folder / "corpus"), **variables}
     with log_path.open("w") as log:
         process = subprocess.Popen(
-            [*CITEWELL, "serve", "--port", "0", "--index-dir", str(folder / "index"), "--min-confidence", "0", *options],
+            [
+                *CITEWELL,
+                "serve",
+                "--port",
+                "0",
+                "--index-dir",
+                str(folder / "index"),
+                "--min-confidence",
+                "0",
+                *options,
+            ],
             stderr=log,
             stdout=subprocess.DEVNULL,
             text=True,

@@ -21,7 +21,7 @@ READ = new_token()
 EXPIRED = new_token(TODAY - timedelta(days=1))
 DOCUMENTS = {
     "methadone.md": "# Methadone\n\n## How it is taken\n\nMethadone is usually taken once a day, under supervision.\n",
-    "guides/naloxone.md": "# Naloxone\n\n## What it does\n\nNaloxone reverses an opioid overdose for 30 to 90 minutes.\n",
+    "guides/naloxone.md": "# Naloxone\n\n## What it does\n\nNaloxone reverses an overdose for 30 to 90 minutes.\n",
 }
 ZEBRA = b"# Zebra clinic\n\n## Hours\n\nThe zebra clinic hands out naloxone on Tuesdays from nine to noon.\n"
 

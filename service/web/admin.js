@@ -54,7 +54,7 @@ const UNDER_WAY = ["queued", "running"];
 class Refused extends Error {
   /** @param {Problem | null} problem @param {number} status */
   constructor(problem, status) {
-    super(problem ? `${problem.detail}. ${problem.fix}` : "The service could not be reached. Check the connection.");
+    super(problem ? sentences(problem.detail, problem.fix) : "The service could not be reached. Check the connection.");
     this.problem = problem;
     this.status = status;
   }
@@ -112,6 +112,19 @@ function button(label, act, about) {
   }
   made.addEventListener("click", act);
   return made;
+}
+
+/** Join what failed and what to do. @param {...string} parts */
+function sentences(...parts) {
+  return parts
+    .filter(Boolean)
+    .map((text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`)
+    .join(" ");
+}
+
+/** @param {number} n @param {string} one @param {string} [many] */
+function count(n, one, many = `${one}s`) {
+  return `${n} ${n === 1 ? one : many}`;
 }
 
 /** @param {string} text */
@@ -229,7 +242,13 @@ function signOut(why = "") {
 }
 
 async function refresh() {
-  await Promise.all([attempt(showDocuments), attempt(showSnapshots), attempt(showBuilds)]);
+  await Promise.all([
+    attempt(showDocuments),
+    attempt(async () => {
+      await showSnapshots();
+    }),
+    attempt(showBuilds),
+  ]);
 }
 
 // Documents
@@ -299,7 +318,7 @@ function documentCard(item) {
     make("p", {}, make("span", { className: "state", text: STATES[item.state] ?? item.state })),
   );
   if (item.read?.error) {
-    card.append(make("p", { className: "fault", text: `${item.read.error.what}. ${item.read.error.fix}` }));
+    card.append(make("p", { className: "fault", text: sentences(item.read.error.what, item.read.error.fix) }));
   }
   card.append(metadataList(item), findingsBox(item.read?.findings ?? []));
   if (item.state !== "removed") {
@@ -436,11 +455,11 @@ async function uploadOne(file, row) {
       reply = await send(file, row, { "if-match": "*" });
     }
     if (reply.status >= 400) {
-      return settle(row, `Not stored: ${reply.value.detail}. ${reply.value.fix}`, false);
+      return settle(row, `Not stored. ${sentences(reply.value.detail, reply.value.fix)}`, false);
     }
     const { read, created } = reply.value;
     const advice = read.findings.length ? `, ${read.findings.length} to mend` : "";
-    settle(row, `${created ? "Stored" : "Replaced"}: ${read.n_passages} passages${advice}.`, true);
+    settle(row, `${created ? "Stored" : "Replaced"}: ${count(read.n_passages, "passage")}${advice}.`, true);
     row.item.append(findingsBox(read.findings));
     return true;
   } catch {
@@ -550,7 +569,8 @@ async function follow(build) {
   }
   say(OUTCOMES[latest.state] ?? latest.state);
   showReport(latest);
-  await refresh();
+  await attempt(showBuilds);
+  await attempt(settleSnapshots);
 }
 
 /**
@@ -597,8 +617,8 @@ function showProgress(build) {
   part("cancel", HTMLElement).hidden = !isUnderWay;
   part("build", HTMLButtonElement).disabled = isUnderWay;
   const bar = part("progress", HTMLProgressElement);
-  const count = build.total ? ` (${build.done} of ${build.total})` : "";
-  part("phase", HTMLElement).textContent = `${PHASES[build.phase] ?? (build.phase || "Starting")}${count}`;
+  const progress = build.total ? ` (${build.done} of ${build.total})` : "";
+  part("phase", HTMLElement).textContent = `${PHASES[build.phase] ?? (build.phase || "Starting")}${progress}`;
   if (build.total) {
     bar.max = build.total;
     bar.value = build.done;
@@ -613,7 +633,7 @@ function showReport(build) {
   box.replaceChildren(make("h3", { text: OUTCOMES[build.state] ?? build.state }));
   if (build.error) {
     const place = build.error.where ? `${build.error.where}: ` : "";
-    box.append(make("p", { className: "fault", text: `${place}${build.error.what}. ${build.error.fix}` }));
+    box.append(make("p", { className: "fault", text: sentences(`${place}${build.error.what}`, build.error.fix) }));
   }
   const counts = make("dl", { className: "counts" });
   const lists = document.createDocumentFragment();
@@ -706,15 +726,30 @@ async function showSnapshots() {
   const { snapshots } = await call("GET", "/v1/admin/snapshots");
   const served = snapshots.find((snapshot) => snapshot.is_served);
   part("served", HTMLElement).textContent = served
-    ? `Answers come from the state of ${when(served.created_at)}: ${served.documents} documents, ${served.passages} passages.`
+    ? `Answers come from the state of ${when(served.created_at)}: ${count(served.documents ?? 0, "document")}, ` +
+      `${count(served.passages ?? 0, "passage")}.`
     : "Nothing is served yet: add documents and build.";
   part("snapshots", HTMLElement).replaceChildren(...snapshots.map(snapshotItem));
+  return snapshots.every((snapshot) => snapshot.is_current === snapshot.is_served);
+}
+
+/** Wait until what is live is served as well: a process opens a new state within seconds. */
+async function settleSnapshots() {
+  for (let tries = 0; tries < 40 && token; tries += 1) {
+    if (await showSnapshots()) {
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  await showDocuments();
 }
 
 /** @param {Snapshot} snapshot */
 function snapshotItem(snapshot) {
   const counts =
-    snapshot.documents === null ? "" : `${snapshot.documents} documents, ${snapshot.passages} passages, ${size(snapshot.size_bytes)}`;
+    snapshot.documents === null
+      ? ""
+      : `${count(snapshot.documents, "document")}, ${count(snapshot.passages ?? 0, "passage")}, ${size(snapshot.size_bytes)}`;
   const item = make("li", {}, make("strong", { text: when(snapshot.created_at) || snapshot.id }));
   item.append(make("p", { className: "small", text: [snapshot.id, counts].filter(Boolean).join(" · ") }));
   if (snapshot.problem) {
@@ -741,8 +776,7 @@ async function rollBack(snapshot) {
     await call("POST", "/v1/admin/rollback", { snapshot: snapshot.id });
     say(`The state of ${when(snapshot.created_at)} is live; every process follows within seconds.`);
   });
-  await attempt(showSnapshots);
-  await attempt(showDocuments);
+  await attempt(settleSnapshots);
 }
 
 // Wiring

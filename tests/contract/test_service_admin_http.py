@@ -96,7 +96,9 @@ def test_two_tokens_are_valid_at_once(client: TestClient, token: str) -> None:
 @pytest.mark.parametrize(("method", "path"), READING)
 def test_reading_needs_a_token_once_there_is_one(client: TestClient, method: str, path: str) -> None:
     """This ensures that asking and reading, by program or page, are closed without a token and open with either."""
-    body = {"json": {"question": "naloxone"}} if path == "/v1/ask" else {"data": {"question": "x"}} if path == "/" else {}
+    body = (
+        {"json": {"question": "naloxone"}} if path == "/v1/ask" else {"data": {"question": "x"}} if path == "/" else {}
+    )
     body = body if method == "POST" else {}
 
     assert client.request(method, path, **body).status_code == 401
@@ -159,7 +161,16 @@ def test_script_makes_text_and_keeps_nothing() -> None:
     """This ensures that the page never makes HTML of text, and stores the token nowhere."""
     script = (Path(guard.__file__).parent / "web" / "admin.js").read_text()
 
-    for name in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "Storage", "cookie", "indexedDB"):
+    for name in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacent",
+        "document.write",
+        "eval(",
+        "Storage",
+        "cookie",
+        "indexedDB",
+    ):
         assert name not in script
 
 
@@ -266,9 +277,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("name", "content", "status", "code"), BAD.values(), ids=BAD.keys())
-def test_bad_uploads_leave_nothing(
-    tmp_path: Path, name: str, content: bytes, status: int, code: str
-) -> None:
+def test_bad_uploads_leave_nothing(tmp_path: Path, name: str, content: bytes, status: int, code: str) -> None:
     """This ensures that what is refused is refused with its reason, and the folder is as it was."""
     with admin_client(tmp_path, max_upload_bytes=1_000_000) as client:
         before = {p: p.read_bytes() for p in (tmp_path / "corpus").rglob("*") if p.is_file()}

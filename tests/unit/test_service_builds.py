@@ -277,3 +277,17 @@ def test_follower_hears_a_sign_of_life(settings: Settings, monkeypatch: pytest.M
 def test_follower_of_a_deleted_build_ends(settings: Settings) -> None:
     """This ensures that a record that is pruned ends the stream instead of an error."""
     assert collect(Builds(settings), "20260601T093000Z-00000000", 0) == []
+
+
+def test_lock_is_free_as_soon_as_the_build_has_ended(settings: Settings) -> None:
+    """This ensures that the next build is taken at once, also while what the building process forked lives on."""
+    book = JobBook(settings.index_dir)
+    _, lock = book.begin({})
+    copy = os.dup(lock)
+
+    with build_child.holding(lock):
+        pass
+    _, second = book.begin({})
+
+    os.close(copy)
+    os.close(second)
