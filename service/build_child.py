@@ -174,7 +174,7 @@ def holding(lock: int) -> Iterator[None]:
     """
     Keep the lock of builds, held from before this process began, to the end of the block and no longer.
 
-    Whatever this process starts in its turn must not keep it; and ending an interpreter with torch in it takes a second,
+    Whatever this process starts in its turn must not keep it; an interpreter with torch in it takes a second to end,
     in which the next build would be refused.
     """
     held = [lock]
