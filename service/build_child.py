@@ -90,7 +90,8 @@ class Worker:
         if self._is_alone.is_set():
             raise _Stopped("interrupted")
         now = time.monotonic()
-        if phase == self._record.phase and now < self._next_write:
+        is_last = 0 < total <= done
+        if phase == self._record.phase and now < self._next_write and not is_last:
             return
         if self._book.is_cancelled(self._record.id):
             raise _Stopped("cancelled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import signal
 import socket
 import sys
@@ -39,6 +40,12 @@ def run_serve(settings: Settings) -> int:
         index_dir=str(settings.index_dir),
         workers=settings.workers,
     )
+    if (settings.admin_tokens or settings.read_tokens) and not _is_loopback(host):
+        structlog.get_logger("citewell.serve").warning(
+            "tokens_need_tls",
+            host=host,
+            fix="put a proxy with TLS in front: over plain HTTP tokens can be read on the way",
+        )
     config = uvicorn.Config(
         partial(make_app, settings),
         factory=True,
@@ -58,6 +65,10 @@ def run_serve(settings: Settings) -> int:
         else:
             Multiprocess(config, sockets=[listening]).run()
     return 0
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
 def make_app(settings: Settings) -> FastAPI:

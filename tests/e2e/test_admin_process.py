@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -163,6 +165,36 @@ def test_uploads_while_a_build_reads(server: AdminServer, folder: Path) -> None:
     assert ended["report"]["n_documents"] == 17
     assert set(stored) == {200}
     verify(folder)
+
+
+def test_upload_that_breaks_off_leaves_nothing(server: AdminServer, folder: Path) -> None:
+    """This ensures that a client that leaves in the middle of an upload leaves no file behind, whole or half."""
+    head = (
+        "PUT /v1/admin/documents/half.md HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {ADMIN.token}\r\nContent-Length: 1000\r\n\r\n# Half"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(head.encode())
+        deadline = time.monotonic() + 60
+        while not list((folder / "corpus").glob(".citewell-upload-*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    while list((folder / "corpus").glob(".citewell-upload-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not (folder / "corpus" / "half.md").exists()
+    assert server.call("GET", "/v1/admin/documents").json["total"] == 2
+
+
+def test_tokens_on_an_open_address_are_warned_of(folder: Path) -> None:
+    """This ensures that an operator who serves beyond this machine is told that tokens need TLS."""
+    with serve_admin(folder, "--host", "0.0.0.0") as server:
+        assert server.call("GET", "/v1/health/live").status == 200
+
+    warned = [json.loads(line) for line in server.log_path.read_text().splitlines() if "tokens_need_tls" in line]
+    assert len(warned) == 1
+    assert "TLS" in warned[0]["fix"]
 
 
 def test_any_worker_knows_any_build(folder: Path) -> None:
