@@ -32,6 +32,9 @@ _STATIC = {
     "citewell.css": "text/css; charset=utf-8",
     "admin.css": "text/css; charset=utf-8",
     "admin.js": "text/javascript; charset=utf-8",
+    "admin_api.js": "text/javascript; charset=utf-8",
+    "admin_dom.js": "text/javascript; charset=utf-8",
+    "admin_views.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 # The page loads its script and talks to this service; nothing else, and no script makes HTML of text.

@@ -127,6 +127,10 @@ def test_upload_build_report_rollback(page: Page, server: AdminServer) -> None:
     build(page, server)
     expect(page.locator("#report")).to_contain_text("documents")
     assert server.ask("zebra clinic hours")[0] == "guides/zebra.md"
+    page.get_by_text("Earlier builds").click()
+    page.locator("#builds").get_by_role("button").last.click()
+    expect(page.locator("#report .counts")).to_contain_text("documents2")
+    look(page, "earlier-builds")
 
     page.get_by_role("button", name="Go back to this state").first.click()
     look(page, "confirm")
