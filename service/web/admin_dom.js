@@ -50,7 +50,9 @@ export function button(label, act, about) {
 export function sentences(...parts) {
   return parts
     .filter(Boolean)
-    .map((text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`)
+    // A name at the beginning stays as it is: it may be a file's.
+    .map((text) => (/^[a-z]+ /.test(text) ? `${text[0].toUpperCase()}${text.slice(1)}` : text))
+    .map((text) => (/[.!?]$/.test(text) ? text : `${text}.`))
     .join(" ");
 }
 
