@@ -11,6 +11,7 @@ Errors of reading a library. One shape for all of Citewell; no other kind may re
     │   └── SourceTooLarge        over a cap: bytes, pages, unpacked bytes, nesting, time
     └── LibraryError              the corpus folder or its library.toml
         ├── CorpusMissing         no such folder, or nothing readable in it
+        ├── CorpusNotWritable     a file can't be put there or taken out: full, read-only or failing disk
         └── LibraryMalformed      library.toml (or a file's own metadata under lint) is wrong
 
 `index.errors` and `service.errors` continue the tree.
@@ -97,6 +98,12 @@ class CorpusMissing(LibraryError):
     """There is no such folder, or no readable document in it."""
 
     code = "corpus_missing"
+
+
+class CorpusNotWritable(LibraryError):
+    """A file could not be put into the corpus folder or taken out of it; what was there is untouched."""
+
+    code = "corpus_not_writable"
 
 
 class LibraryMalformed(LibraryError):

@@ -60,6 +60,7 @@ class SourceFile:
     path: str
     location: Path = field(compare=False)
     size_bytes: int = 0
+    modified_ns: int = 0
 
     @property
     def suffix(self) -> str:
@@ -144,9 +145,12 @@ class Library:
         return data
 
 
-def open_library(root: Path, limits: Limits | None = None) -> Library:
+def open_library(root: Path, limits: Limits | None = None, *, allow_empty: bool = False) -> Library:
     """
     Return the library under a folder: library.toml read and checked, files listed, none of them opened.
+
+    Args:
+        allow_empty: a folder without a document is a library too, about to get its first.
 
     Raises:
         CorpusMissing: no such folder, or not a single document in it.
@@ -155,7 +159,7 @@ def open_library(root: Path, limits: Limits | None = None) -> Library:
     resolved = _existing_folder(root)
     toml = _read_library_toml(resolved)
     scan = _scan(resolved)
-    if not scan.files and not scan.failures:
+    if not scan.files and not scan.failures and not allow_empty:
         others = f" ({len(scan.ignored)} files of other kinds)" if scan.ignored else ""
         raise CorpusMissing(
             f"there is no document in it{others}",
@@ -339,7 +343,7 @@ def _examine(root: Path, location: Path) -> SourceFile | None:
         raise _not_regular(path)
     if not is_readable:
         return None
-    return SourceFile(unicodedata.normalize("NFC", path), location, status.st_size)
+    return SourceFile(unicodedata.normalize("NFC", path), location, status.st_size, status.st_mtime_ns)
 
 
 def _id_of(root: Path, location: Path) -> str:
@@ -382,11 +386,7 @@ def _without_collisions(files: list[SourceFile], failures: list[SourceError]) ->
     for file in files:
         key = unicodedata.normalize("NFC", file.path.casefold())
         groups.setdefault(key, []).append(file)
-    kept: list[SourceFile] = []
-    for group in groups.values():
-        if len(group) == 1:
-            kept.extend(group)
-            continue
+    for group in (group for group in groups.values() if len(group) > 1):
         names = ", ".join(sorted(ascii(file.path) if not file.path.isascii() else file.path for file in group))
         failures.extend(
             UnreadableSource(
@@ -396,4 +396,4 @@ def _without_collisions(files: list[SourceFile], failures: list[SourceError]) ->
             )
             for file in group
         )
-    return kept
+    return [group[0] for group in groups.values() if len(group) == 1]

@@ -11,10 +11,11 @@ from typing import Any
 
 import anyio.to_thread
 from anyio import CapacityLimiter
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from index.live import LiveSnapshot
+from service.admin import add_admin
 from service.admission import Admission, Places
 from service.api import add_api
 from service.box import add_box
@@ -23,6 +24,7 @@ from service.desk import Desk
 from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers, show_app_error
 from service.embed_page import add_embed_page
 from service.gap_routes import add_gap_report, open_gap_counts
+from service.guard import describe_security, make_guard
 from service.language import parse_languages
 from service.library_pages import add_library_pages
 from service.metrics import Metrics
@@ -82,6 +84,8 @@ def create_app(
         refresher.start()
         yield {DRAINING: service.draining}
         await anyio.to_thread.run_sync(refresher.stop, limiter=own)
+        if admin is not None:
+            await anyio.to_thread.run_sync(admin.stop, limiter=own)
         live.close()
 
     app = FastAPI(
@@ -96,9 +100,12 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,
         exception_handlers=error_handlers(render),
+        # In front of every route, whoever adds it.
+        dependencies=[Depends(make_guard(settings))],
     )
     add_api(app, service, desk)
     add_library_pages(app, service, pages)
+    admin = add_admin(app, service)
     if service.gaps is not None:
         add_gap_report(app, service, service.gaps)
     add_pages(app, service, pages, desk)
@@ -112,7 +119,8 @@ def create_app(
             CorsWithProblems,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["content-type", "if-none-match", "x-request-id"],
+            allow_headers=["content-type", "if-none-match", "x-request-id"]
+            + (["authorization"] if settings.read_tokens else []),
             expose_headers=_EXPOSED,
         )
     add_embed_page(app, pages, add_box(app))
@@ -144,5 +152,6 @@ def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:
     fields = schemas["AskRequest"]["properties"]
     fields["question"]["maxLength"] = settings.max_question_chars
     fields["top_k"]["maximum"] = settings.max_top_k
+    describe_security(document, settings)
     app.openapi_schema = document
     return document

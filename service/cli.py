@@ -250,6 +250,20 @@ def forget(
     return run_forget(document, settings, delete_file=delete_file, as_json=as_json)
 
 
+@app.command(epilog=_SETTINGS)
+def token(
+    days: Annotated[
+        int | None,
+        typer.Option("--days", help="Days that it is valid. [default: no end]", min=1, max=3_650, show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Make a token for admin_tokens or read_tokens and show it, once."""
+    from service.commands.tokens import run_token
+
+    return run_token(days, as_json=as_json)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with 0, with 1 for a failure, or with 2 for wrong usage."""
     given = sys.argv[1:] if arguments is None else arguments

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.errors import AppError
 from service.errors import MethodNotAllowed, NotFound, TooBusy
+from service.guard import CHALLENGE, is_admin_path
 from service.metrics import Metrics
 from service.problems import (
     PROBLEM_MEDIA_TYPE,
@@ -159,7 +160,14 @@ class CrashGuard:
 
 
 class CorsWithProblems(CORSMiddleware):
-    """Starlette's CORS, whose refusal of a preflight is plain text of its own."""
+    """Starlette's CORS, whose refusal of a preflight is plain text of its own; admin routes are for no other site."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection; an admin address is answered as if no other site were allowed."""
+        if scope["type"] == "http" and is_admin_path(scope["path"]):
+            await self.app(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a preflight; a refusal is a problem as everywhere."""
@@ -199,7 +207,10 @@ def error_handlers(render: RenderError) -> dict[int | type[Exception], Handler]:
     async def on_app_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, AppError):
             raise error
-        return show_app_error(render, request, error)
+        response = show_app_error(render, request, error)
+        if response.status_code == 401:
+            response.headers["www-authenticate"] = CHALLENGE
+        return response
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, RequestValidationError):

@@ -16,6 +16,15 @@ Errors of asking. None of them ever holds a question's text.
         ├── NotFound             no such route, document or passage
         ├── PassageWithdrawn     a passage that was published once and is gone
         ├── MethodNotAllowed     the route exists, the method does not
+        ├── TokenNeeded          no token, or one that is not known
+        │   └── TokenExpired     a known token whose last day has passed
+        ├── AccessDenied         a token for reading on a route for administering
+        ├── NameRefused          a document's name that must not be written
+        ├── NameTaken            a document's name that another one has but for case or form
+        ├── PreconditionFailed   the document is not in the state that If-Match or If-None-Match names
+        ├── SnapshotGone         the snapshot to go back to does not exist
+        ├── SnapshotUnusable     the snapshot to go back to is damaged, of another format or another model
+        ├── ExaminationFailed    the process that looks at an uploaded document died or took too long
         ├── SettingsInvalid      a setting is malformed, or two contradict each other
         ├── QuestionsInvalid     a file of labelled questions is malformed
         ├── CalibrationInvalid   a calibration can't be fitted, read, or used with this index
@@ -129,6 +138,60 @@ class MethodNotAllowed(RequestFault):
     """The route exists, the method does not."""
 
     code = "method_not_allowed"
+
+
+class TokenNeeded(RequestFault):
+    """The request brings no token, or one that is not known; which of the two is not said."""
+
+    code = "token_needed"
+
+
+class TokenExpired(TokenNeeded):
+    """The token is known and its last day has passed."""
+
+    code = "token_expired"
+
+
+class AccessDenied(RequestFault):
+    """The token allows reading and not administering."""
+
+    code = "access_denied"
+
+
+class NameRefused(RequestFault):
+    """A document of that name must not be written, or can't be in the library."""
+
+    code = "name_refused"
+
+
+class NameTaken(RequestFault):
+    """Another document has that name but for case, accents or compatibility forms."""
+
+    code = "name_taken"
+
+
+class PreconditionFailed(RequestFault):
+    """The document is not in the state that the request names; somebody else was faster."""
+
+    code = "precondition_failed"
+
+
+class SnapshotGone(RequestFault):
+    """The snapshot to go back to does not exist, or does no longer."""
+
+    code = "snapshot_gone"
+
+
+class SnapshotUnusable(RequestFault):
+    """The snapshot to go back to can't be served; the live one stays."""
+
+    code = "snapshot_unusable"
+
+
+class ExaminationFailed(RequestFault):
+    """The process that looks at a document died or took too long; nothing was stored."""
+
+    code = "examination_failed"
 
 
 class SettingsInvalid(RequestFault):

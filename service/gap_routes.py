@@ -11,7 +11,7 @@ from service.problems import PROBLEM_MEDIA_TYPE
 from service.runtime import Service
 from service.settings import Settings
 
-GAPS_PATH: Final = "/v1/gaps"
+GAPS_PATH: Final = "/v1/admin/gaps"
 
 
 class _Model(BaseModel):
@@ -68,21 +68,15 @@ def gap_report(service: Service, counts: GapCounts) -> GapReportOut:
         return _report_out(counts.report(snapshot), service.settings)
 
 
-def add_gap_report(app: FastAPI, service: Service, counts: GapCounts, path: str = GAPS_PATH, **route: Any) -> None:
-    """
-    Add the route of the report.
-
-    Args:
-        route: more for FastAPI, such as `dependencies` that let only some people in.
-    """
+def add_gap_report(app: FastAPI, service: Service, counts: GapCounts) -> None:
+    """Add the route of the report; like everything under its prefix it needs an admin token (`service/guard.py`)."""
 
     @app.get(
-        path,
+        GAPS_PATH,
         operation_id="get_gaps",
         summary="What is asked for and not in the library",
         responses={status: _problem(title) for status, title in _PROBLEMS.items()},
         response_model=GapReportOut,
-        **route,
     )
     def get_gaps() -> Response:
         """Tell near which parts of the library questions found no answer, in rounded numbers."""

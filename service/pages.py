@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from ingest.model import SourceType
+from ingest.readers import readable_suffixes
 from service.answer import Answer, Question
 from service.bodies import asked_text, read_ask_form
 from service.desk import Desk
@@ -31,14 +32,25 @@ from service.permalinks import LinkedPassage
 from service.problems import Problem
 from service.runtime import Service
 from service.schemas import AskRequest
+from service.settings import Settings
 
 _WEB = Path(__file__).parent / "web"
 # Served one by one: whatever else lies in the folder stays inside.
 _STATIC = {
     "citewell.css": "text/css; charset=utf-8",
+    "admin.css": "text/css; charset=utf-8",
+    "admin.js": "text/javascript; charset=utf-8",
+    "admin_api.js": "text/javascript; charset=utf-8",
+    "admin_dom.js": "text/javascript; charset=utf-8",
+    "admin_views.js": "text/javascript; charset=utf-8",
     "embed.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+# The page loads its script and talks to this service; nothing else, and no script makes HTML of text.
+_ADMIN_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
 
 KINDS = {
     SourceType.GOVERNMENT: "Government",
@@ -122,6 +134,15 @@ class Pages:
         """Return the page of one document."""
         return _page(self._templates.get_template("reader.html").render(values), 200, cache="no-cache")
 
+    def admin(self, settings: Settings) -> Response:
+        """Return the page for administering; without a token for it the page says so."""
+        text = self._templates.get_template("admin.html").render(
+            is_on=bool(settings.admin_tokens),
+            max_upload_bytes=settings.max_upload_bytes,
+            suffixes=readable_suffixes(),
+        )
+        return _page(text, 200, cache="no-store", policy=_ADMIN_SECURITY_POLICY)
+
     def changed(self, linked: LinkedPassage, address: str) -> Response:
         """Return the page of a cited passage whose words are gone, with what stands there now set apart."""
         text = self._templates.get_template("permalink.html").render(linked=linked, address=address)
@@ -177,6 +198,10 @@ def add_pages(app: FastAPI, service: Service, pages: Pages, desk: Desk) -> None:
             return pages.search(asked=question, answer=service.ask(question))
 
         return await desk.serve(request.client, search)
+
+    @app.get("/admin", include_in_schema=False)
+    def get_admin() -> Response:
+        return pages.admin(service.settings)
 
     for name, media_type in _STATIC.items():
         app.add_api_route(f"/static/{name}", _static_file(name, media_type), methods=["GET"], include_in_schema=False)

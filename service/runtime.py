@@ -26,6 +26,7 @@ from service.answer import Answer, Notice, Question
 from service.answering import AnswerPolicy, answer_question, answer_without_index, parse_question
 from service.calibration import abstain_model
 from service.gaps import GapCounts
+from service.guard import token_warnings
 from service.language import language_warnings, parse_languages
 from service.lexicon import open_lexicon
 from service.metrics import Metrics, SnapshotFacts
@@ -265,6 +266,7 @@ class Service:
             shown = problem_from(error)
             current, warnings = None, [f"{shown.detail} ({shown.fix})"]
         warnings += self.files.warnings()
+        warnings += token_warnings(self.settings)
         if self.draining.is_set():
             warnings.append("this process is about to end")
         if self.forged.is_set():

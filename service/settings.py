@@ -28,6 +28,7 @@ from pydantic_settings import (
 from index.model_files import DEFAULT_MODEL
 from ingest.model import SourceType
 from service.errors import SettingsInvalid
+from service.tokens import check_token_list, parse_token_hash
 
 ENV_PREFIX = "CITEWELL_"
 SETTINGS_FILE_VARIABLE = "CITEWELL_SETTINGS_FILE"
@@ -88,6 +89,15 @@ def _check_network(value: object) -> str:
     return str(network)
 
 
+def _hide(value: object) -> str:
+    """Return how a wrong value is shown: nothing of a token, which may be there in place of its hash."""
+    return f"a value of {len(str(value))} characters"
+
+
+TokenHashes = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(check_token_list), Field(repr=False)
+]
+_NEVER_SHOWN = frozenset({"admin_tokens", "read_tokens"})
 Folder = Annotated[Path, BeforeValidator(_check_not_empty)]
 RateLimit = Annotated[str, AfterValidator(_check_rate)]
 Network = Annotated[str, BeforeValidator(_check_network)]
@@ -210,6 +220,23 @@ class Settings(BaseSettings):
         default=(),
         description='Other sites whose pages may call the API, such as "https://example.org"; none by default.',
     )
+    admin_tokens: TokenHashes = Field(
+        default=(),
+        description="SHA-256 hashes of tokens that may upload, build and roll back, each with its last day behind "
+        '"@" if it has one; none: no admin routes. `citewell token` makes one.',
+    )
+    read_tokens: TokenHashes = Field(
+        default=(),
+        description="SHA-256 hashes of tokens that may ask and read, like `admin_tokens`; none: everybody may.",
+    )
+    max_upload_bytes: int = Field(
+        default=64_000_000, ge=1_024, le=64_000_000, description="Largest document that can be uploaded (bytes)."
+    )
+    admin_gate: Folder | None = Field(
+        default=None,
+        description="File of labelled questions; a build over HTTP is published only if their answers hold the "
+        "floors beside it.",
+    )
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
@@ -223,7 +250,7 @@ class Settings(BaseSettings):
     )
     gap_report: bool = Field(
         default=False,
-        description="Count abstentions by part of the library, in memory, and tell them at `/v1/gaps`.",
+        description="Count abstentions by part of the library, in memory, and tell them at `/v1/admin/gaps`.",
     )
     gap_report_step: int = Field(
         default=10, ge=10, le=1_000_000, description="Abstentions are told in multiples of this (count, at least 10)."
@@ -274,6 +301,23 @@ class Settings(BaseSettings):
         """Every site and some sites contradict each other."""
         if "*" in self.cors_origins and len(self.cors_origins) > 1:
             raise ValueError('cors_origins holds "*" and also single sites: keep one of the two')
+        return self
+
+    @model_validator(mode="after")
+    def _check_tokens_are_apart(self) -> Self:
+        """A token that may read alone can't be one that may do everything."""
+        shared = {parse_token_hash(t).sha256 for t in self.admin_tokens} & {
+            parse_token_hash(t).sha256 for t in self.read_tokens
+        }
+        if shared:
+            raise ValueError("admin_tokens and read_tokens hold the same hash: a token is for one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _check_gap_report_has_readers(self) -> Self:
+        """Only who administers may read the report."""
+        if self.gap_report and not self.admin_tokens:
+            raise ValueError("gap_report is on and admin_tokens is empty: nobody could read the report")
         return self
 
     @classmethod
@@ -371,8 +415,9 @@ def _settings_invalid(error: ValidationError, values: Mapping[str, Any], places:
     if first["type"] == "extra_forbidden":
         return _unknown(name, "command line", name)
     field = Settings.model_fields[name]
+    shown = _hide(values.get(name)) if name in _NEVER_SHOWN else repr(values.get(name))[:_SHOWN_CHARS]
     return SettingsInvalid(
-        f"{repr(values.get(name))[:_SHOWN_CHARS]} does not fit: {expected[:1].lower()}{expected[1:]}",
+        f"{shown} does not fit: {expected[:1].lower()}{expected[1:]}",
         where=places.get(name, name),
         fix=f"{name}: {field.description}",
     )

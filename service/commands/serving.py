@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import resource
 import signal
 import socket
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.errors import SettingsInvalid
+from service.guard import check_tokens
 from service.http_server import BACKLOG, ServerConfig, run_here, run_workers
 from service.logs import configure_logging
 from service.metrics import Metrics, forget_process
@@ -29,6 +31,7 @@ def run_serve(settings: Settings) -> int:
     configure_logging(settings.log_level)
     # A dump of memory would hold what was being asked when the process crashed; worker processes inherit this.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    check_tokens(settings)
     files = open_files(settings)  # refused now rather than at the first question
     listening = _listen(settings.host, settings.port)
     host, port = listening.getsockname()[:2]
@@ -38,6 +41,12 @@ def run_serve(settings: Settings) -> int:
         index_dir=str(settings.index_dir),
         workers=settings.workers,
     )
+    if (settings.admin_tokens or settings.read_tokens) and not _is_loopback(host):
+        structlog.get_logger("citewell.serve").warning(
+            "tokens_need_tls",
+            host=host,
+            fix="put a proxy with TLS in front: over plain HTTP tokens can be read on the way",
+        )
     with listening, _metrics_folder(settings) as folder:
         config = ServerConfig(
             partial(make_app, settings, files, folder),
@@ -52,6 +61,10 @@ def run_serve(settings: Settings) -> int:
         else:
             run_workers(config, listening, partial(forget_process, folder))
     return 0
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
 def make_app(settings: Settings, files: OperatorFiles | None = None, metrics_folder: str | None = None) -> FastAPI:

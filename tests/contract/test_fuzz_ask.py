@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import fuzz_support as fuzz
 import pytest
+from admin_support import ADMIN
 from hypothesis import example, given
 from hypothesis import strategies as st
 from service_support import PROBLEM_MEMBERS, tiny_client
@@ -40,7 +41,7 @@ NEAR_MISSES = st.composite(lambda draw: fuzz.damage_json(draw, REQUEST))()
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """Serve the tiny library to all tests of the module."""
-    with tiny_client(tmp_path_factory.mktemp("served"), gap_report=True) as client:
+    with tiny_client(tmp_path_factory.mktemp("served"), gap_report=True, admin_tokens=(ADMIN.setting,)) as client:
         yield client
 
 

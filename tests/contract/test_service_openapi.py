@@ -9,6 +9,7 @@ from unittest import SkipTest
 
 import pytest
 import schemathesis
+from admin_support import ADMIN, admin_client, bearer, waiting_process
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
@@ -21,6 +22,8 @@ from schemathesis.specs.openapi.checks import (
 from service_support import tiny_client
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service import builds
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -75,6 +78,83 @@ def test_service_keeps_to_its_document(client: TestClient, operation_id: str, mo
         check()
     except (Unsatisfiable, SkipTest):
         pytest.skip("this operation takes nothing that could be wrong")
+
+
+@pytest.fixture(scope="module")
+def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Serve the admin routes to all tests of the module; a build waits and does nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builds, "_spawn", waiting_process)
+        with admin_client(tmp_path_factory.mktemp("admin")) as client:
+            yield client
+
+
+ADMIN_OPERATIONS = (
+    "list_documents",
+    "put_document",
+    "delete_document",
+    "start_build",
+    "list_builds",
+    "get_build",
+    "cancel_build",
+    "follow_build",
+    "list_snapshots",
+    "rollback",
+)
+
+
+@pytest.mark.parametrize("has_token", [True, False], ids=["token", "no token"])
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("name", ADMIN_OPERATIONS)
+def test_admin_routes_keep_to_the_document(admin: TestClient, name: str, mode: GenerationMode, has_token: bool) -> None:
+    """This ensures that admin routes answer generated requests as documented, with a token and without."""
+    schema = schemathesis.openapi.from_asgi("/openapi.json", _without_lifespan(admin.app))
+    operation = schema.find_operation_by_id(f"admin_{name}")
+    # Each upload that gets as far as its reader costs a process.
+    examples = 10 if name == "put_document" else 25
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def check(case: schemathesis.Case) -> None:
+        case.headers.pop("Authorization", None)
+        if has_token:
+            case.headers.update(bearer(ADMIN.token))
+        response = case.call()
+        assert has_token or response.status_code in (401, 404, 405)
+        case.validate_response(response, checks=CHECKS)
+
+    try:
+        check()
+    except (Unsatisfiable, SkipTest):
+        pytest.skip("this operation takes nothing that could be wrong")
+
+
+def test_admin_document_is_complete(admin: TestClient) -> None:
+    """This ensures that every admin operation has a summary, a description and an example for each of its bodies."""
+    document = admin.get("/openapi.json").json()
+    operations = [
+        (path, operation)
+        for path, found in document["paths"].items()
+        for operation in found.values()
+        if path.startswith("/v1/admin/")
+    ]
+
+    assert {operation["operationId"] for _, operation in operations} == {f"admin_{name}" for name in ADMIN_OPERATIONS}
+    for path, operation in operations:
+        assert operation["summary"]
+        assert operation["description"]
+        for status, response in operation["responses"].items():
+            for media_type, content in response.get("content", {}).items():
+                named = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+                shown = document["components"]["schemas"].get(named, {})
+                assert content.get("examples") or content.get("example") or shown.get("examples"), (path, status)
+                assert media_type == "application/problem+json" or int(status) < 400
 
 
 def test_document_is_complete(client: TestClient) -> None:

@@ -1,0 +1,243 @@
+// @ts-check
+/** What documents, reports and snapshots look like: values in, elements out. Calls nothing and keeps nothing. */
+
+import { button, count, make, part, sentences, size, when, words } from "./admin_dom.js";
+
+/** @typedef {import("./admin_api.js").AdminDocument} AdminDocument */
+/** @typedef {import("./admin_api.js").Build} Build */
+/** @typedef {import("./admin_api.js").Finding} Finding */
+/** @typedef {import("./admin_api.js").Snapshot} Snapshot */
+/** @typedef {import("./admin_api.js").UploadRow} UploadRow */
+
+export const STATES = /** @type {Record<string, string>} */ ({
+  new: "New: in the answers after the next build",
+  indexed: "In the index",
+  changed: "Changed since the last build",
+  removed: "Gone from the folder: the next build withdraws it",
+  failed: "Can't be opened",
+});
+
+export const OUTCOMES = /** @type {Record<string, string>} */ ({
+  queued: "The build is starting",
+  running: "The build is running",
+  succeeded: "The build is published",
+  failed: "The build failed; the old index is still served",
+  interrupted: "The build was interrupted; the index is whole",
+  cancelled: "The build was cancelled; the old index is still served",
+});
+
+/** @param {Record<string, number>} changes */
+export function changesText(changes) {
+  const parts = [
+    changes.new ? `${changes.new} new` : "",
+    changes.changed ? `${changes.changed} changed` : "",
+    changes.removed ? `${changes.removed} to withdraw` : "",
+    changes.failed ? `${changes.failed} that can't be opened` : "",
+  ].filter(Boolean);
+  return parts.length
+    ? `Since the state that is served: ${parts.join(", ")}.`
+    : "The index is as the folder is; a build changes nothing.";
+}
+
+/** @param {AdminDocument} item @param {(item: AdminDocument) => void} onDelete */
+export function documentCard(item, onDelete) {
+  const card = make("article", { className: "document" });
+  const title = make("h3", { text: item.title || item.id });
+  title.dir = "auto";
+  card.append(
+    title,
+    make("p", { className: "path", text: item.id }),
+    make("p", {}, make("span", { className: "state", text: STATES[item.state] ?? item.state })),
+  );
+  if (item.read?.error) {
+    card.append(make("p", { className: "fault", text: sentences(item.read.error.what, item.read.error.fix) }));
+  }
+  card.append(metadataList(item), findingsBox(item.read?.findings ?? []));
+  if (item.state !== "removed") {
+    card.append(make("p", { className: "row" }, button("Delete", () => onDelete(item), item.id)));
+  }
+  return card;
+}
+
+/** @param {AdminDocument} item */
+function metadataList(item) {
+  const known = item.read?.metadata ?? {};
+  const list = make("dl", { className: "card" });
+  const shown = /** @type {[string, unknown][]} */ ([
+    ["Publisher", known.publisher],
+    ["Published", known.published],
+    ["Reviewed", known.reviewed],
+    ["Review due", known.review_due],
+    ["Kind", known.source_type],
+    ["Language", known.language],
+    ["Licence", known.license],
+    ["Address", known.url],
+    ["Tags", known.tags],
+    ["Passages", item.read?.readable ? item.read.n_passages : ""],
+    ["Pages", item.read?.n_pages || ""],
+    ["Size", item.size_bytes === null ? "" : size(item.size_bytes)],
+    ["Last written", when(item.modified_at)],
+  ]);
+  for (const [name, value] of shown) {
+    const text = Array.isArray(value) ? value.join(", ") : String(value ?? "");
+    if (text) {
+      list.append(make("div", {}, make("dt", { text: name }), make("dd", { text })));
+    }
+  }
+  return list.childElementCount ? list : document.createDocumentFragment();
+}
+
+/** @param {Finding[]} findings */
+export function findingsBox(findings) {
+  if (findings.length === 0) {
+    return document.createDocumentFragment();
+  }
+  const list = make("ul", { className: "findings small" });
+  for (const finding of findings) {
+    const field = finding.field ? `${finding.field} ` : "";
+    const kind = finding.is_error ? "Error" : "Advice";
+    list.append(make("li", { text: `${kind}: ${field}${finding.problem} (${finding.fix})` }));
+  }
+  const errors = findings.filter((finding) => finding.is_error).length;
+  const summary = `${findings.length} to mend${errors ? `, ${errors} of them required` : ""}`;
+  return make("details", {}, make("summary", { text: summary }), list);
+}
+
+/** Show whatever a report holds. @param {Build} build */
+export function showReport(build) {
+  const box = part("report", HTMLElement);
+  box.replaceChildren(make("h3", { text: OUTCOMES[build.state] ?? build.state }));
+  if (build.error) {
+    const place = build.error.where ? `${build.error.where}: ` : "";
+    box.append(make("p", { className: "fault", text: sentences(`${place}${build.error.what}`, build.error.fix) }));
+  }
+  const counts = make("dl", { className: "counts" });
+  const lists = document.createDocumentFragment();
+  const leftOut = /** @type {Record<string, number>} */ (build.report?.left_out ?? {});
+  for (const [name, value] of Object.entries(build.report ?? {})) {
+    if (name === "left_out") {
+      continue;
+    }
+    if (Array.isArray(value)) {
+      lists.append(reportList(name, value, leftOut[name] ?? 0));
+    } else if (value !== null && typeof value === "object") {
+      for (const [key, one] of Object.entries(value)) {
+        addCount(counts, `${name} ${key}`, one);
+      }
+    } else {
+      addCount(counts, name, value);
+    }
+  }
+  if (counts.childElementCount) {
+    box.append(counts);
+  }
+  box.append(lists);
+  box.focus();
+}
+
+/** @param {HTMLElement} list @param {string} name @param {unknown} value */
+function addCount(list, name, value) {
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  list.append(make("div", {}, make("dt", { text: words(name) }), make("dd", { text })));
+}
+
+/** @param {string} name @param {unknown[]} values @param {number} more */
+function reportList(name, values, more) {
+  if (values.length === 0) {
+    return document.createDocumentFragment();
+  }
+  const list = make("ul", { className: "small" }, ...values.map((value) => make("li", { text: entry(value) })));
+  if (more) {
+    list.append(make("li", { text: `and ${more} more` }));
+  }
+  const box = document.createElement("details");
+  // What went wrong is seen without another click.
+  box.open = name.startsWith("fail") || values.length <= 5;
+  box.append(make("summary", { text: `${words(name)}: ${values.length + more}` }), list);
+  return box;
+}
+
+/** @param {unknown} value @returns {string} */
+function entry(value) {
+  if (Array.isArray(value)) {
+    return value.map(entry).join(": ");
+  }
+  if (value !== null && typeof value === "object") {
+    const { path, id, reason, what, fix, ...rest } = /** @type {Record<string, unknown>} */ (value);
+    const others = Object.entries(rest).map(([key, one]) => `${words(key)} ${entry(one)}`);
+    const told = [path ?? id, reason ?? what, ...others].filter((one) => one !== undefined && one !== "").join(": ");
+    return fix ? `${told} (${String(fix)})` : told;
+  }
+  return String(value);
+}
+
+/** @param {Snapshot} snapshot @param {(snapshot: Snapshot) => void} onRollBack */
+export function snapshotItem(snapshot, onRollBack) {
+  const counts =
+    snapshot.documents === null
+      ? ""
+      : `${count(snapshot.documents, "document")}, ${count(snapshot.passages ?? 0, "passage")}, ${size(snapshot.size_bytes)}`;
+  const item = make("li", {}, make("strong", { text: when(snapshot.created_at) || snapshot.id }));
+  item.append(make("p", { className: "small", text: [snapshot.id, counts].filter(Boolean).join(" · ") }));
+  if (snapshot.problem) {
+    item.append(make("p", { className: "fault", text: snapshot.problem }));
+  }
+  if (snapshot.is_current) {
+    item.append(make("p", {}, make("span", { className: "state", text: "Live" })));
+  } else if (!snapshot.problem) {
+    item.append(button("Go back to this state", () => onRollBack(snapshot), snapshot.id));
+  }
+  return item;
+}
+
+const PHASES = /** @type {Record<string, string>} */ ({
+  read: "Reading documents",
+  split: "Cutting passages",
+  embed: "Embedding passages",
+  verify: "Proving every quote",
+});
+
+export const UNDER_WAY = ["queued", "running"];
+
+/** @param {string} id @returns {UploadRow} */
+export function uploadRow(id) {
+  const bar = document.createElement("progress");
+  bar.max = 1;
+  bar.value = 0;
+  bar.setAttribute("aria-label", `Upload of ${id}`);
+  const result = make("p", { text: "Waiting" });
+  const item = make("li", {}, make("strong", { text: id }), bar, result);
+  part("uploads", HTMLElement).append(item);
+  return { id, item, bar, result };
+}
+
+/** @param {UploadRow} row @param {string} text @param {boolean} isGood */
+export function settle(row, text, isGood) {
+  row.bar.remove();
+  row.result.textContent = text;
+  row.result.className = isGood ? "" : "fault";
+  return isGood;
+}
+
+/** @param {Build} build */
+export function showProgress(build) {
+  const isUnderWay = UNDER_WAY.includes(build.state);
+  part("progress-box", HTMLElement).hidden = !isUnderWay;
+  part("cancel", HTMLElement).hidden = !isUnderWay;
+  part("build", HTMLButtonElement).disabled = isUnderWay;
+  const bar = part("progress", HTMLProgressElement);
+  const progress = build.total ? ` (${build.done} of ${build.total})` : "";
+  part("phase", HTMLElement).textContent = `${PHASES[build.phase] ?? (build.phase || "Starting")}${progress}`;
+  if (build.total) {
+    bar.max = build.total;
+    bar.value = build.done;
+  } else {
+    bar.removeAttribute("value");
+  }
+}
+
+/** @param {Build} build @param {(build: Build) => void} onReport */
+export function buildItem(build, onReport) {
+  const told = make("span", { text: `${when(build.created_at)}: ${OUTCOMES[build.state] ?? build.state}` });
+  return make("li", {}, make("p", { className: "row" }, told, button("Report", () => onReport(build), build.id)));
+}
