@@ -141,7 +141,7 @@ def test_openapi_document_describes_the_report(client: TestClient) -> None:
     """This ensures that the route is documented with its schema and its refusals where it is served."""
     operation = client.get("/openapi.json").json()["paths"]["/v1/admin/gaps"]["get"]
 
-    assert set(operation["responses"]) == {"200", "500", "503"}
+    assert set(operation["responses"]) == {"200", "401", "500", "503"}
 
 
 def _never_answers(*_: object) -> object:
