@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from urllib.parse import quote
 
 # Few words make a short link that survives small edits, more make it unique.
@@ -39,35 +40,36 @@ def text_directive(document_text: str, start: int, end: int) -> str:
         .split("\n\n", maxsplit=1)[0]
         .split()
     )
-    candidates = list(_candidates(words, before, after))
-    for directive, pattern in candidates:
-        if _is_unique(pattern, document_text):
+    # Patterns are made and tried one by one, since the first is unique nearly always and making one takes its time.
+    lowered, place = document_text.lower(), len(document_text[:start].lower())
+    reaching = directive = ""
+    for directive, needed in _candidates(words, before, after):
+        found = list(islice(_pattern(needed).finditer(lowered), 2))
+        if len(found) == 1:
             return directive
-    for directive, pattern in candidates:
-        found = pattern.search(document_text)
-        if found and found.end() > start:
-            return directive
-    return candidates[-1][0]
+        if not reaching and found and found[0].end() > place:
+            reaching = directive
+    return reaching or directive
 
 
 def _candidates(
     words: Sequence[str], before: Sequence[str], after: Sequence[str]
-) -> Iterator[tuple[str, re.Pattern[str]]]:
-    """Yield directives, shortest first, each with what a browser would look for."""
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield directives, shortest first, each with the words in a row that a browser would look for."""
     is_whole = len(words) <= _FEWEST_WORDS + _LAST_WORDS
     most = len(words) if is_whole else min(_MOST_WORDS, len(words) - _LAST_WORDS)
     end = "" if is_whole else f",{_escape(words[-_LAST_WORDS:])}"
     for n in range(most if is_whole else _FEWEST_WORDS, most + 1):
-        yield f"{_escape(words[:n])}{end}", _pattern(words[:n])
+        yield f"{_escape(words[:n])}{end}", words[:n]
     for n in range(2, min(len(before), _MOST_CONTEXT_WORDS) + 1):
         context = before[-n:]
-        yield f"{_escape(context)}-,{_escape(words[:most])}{end}", _pattern([*context, *words[:most]])
+        yield f"{_escape(context)}-,{_escape(words[:most])}{end}", [*context, *words[:most]]
     # Words after belong to the whole quote, so that it is given whole.
     for n in range(2, min(len(after), _MOST_CONTEXT_WORDS) + 1):
         context = before[-_MOST_CONTEXT_WORDS:]
         prefix = f"{_escape(context)}-," if context else ""
         directive = f"{prefix}{_escape(words)},-{_escape(after[:n])}"
-        yield directive, _pattern([*context, *words, *after[:n]])
+        yield directive, [*context, *words, *after[:n]]
 
 
 def _words_before(document_text: str, start: int) -> list[str]:
@@ -80,12 +82,8 @@ def _words_before(document_text: str, start: int) -> list[str]:
 
 
 def _pattern(words: Sequence[str]) -> re.Pattern[str]:
-    return re.compile(r"\s+".join(re.escape(word) for word in words), re.IGNORECASE)
-
-
-def _is_unique(pattern: re.Pattern[str], document_text: str) -> bool:
-    found = pattern.search(document_text)
-    return found is not None and pattern.search(document_text, found.start() + 1) is None
+    # Lower case on both sides: without IGNORECASE the search can skip to the first word's letters.
+    return re.compile(r"\s+".join(re.escape(word.lower()) for word in words))
 
 
 def _escape(words: Sequence[str]) -> str:
