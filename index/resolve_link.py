@@ -59,12 +59,17 @@ def resolve_link(snapshot: Snapshot, index_dir: IndexDir, passage_id: str) -> Re
         return None
     if (link := snapshot.permalinks.find(passage_id)) is not None:
         return _from_link(link, snapshot)
+    found: Resolution | None = None
     for info in _later_snapshots(snapshot, index_dir):
         try:
-            return _as_known_later(info, snapshot, passage_id)
+            later, has_words = _as_known_later(info, snapshot, passage_id)
         except IndexFault:
             continue  # damaged or collected meanwhile: the next older one may know the id as well
-    return None
+        if has_words:
+            return later
+        # It says what became of the id; an older one may still hold its words, and these may stand here too.
+        found = found or later
+    return found
 
 
 def _from_link(link: Permalink, snapshot: Snapshot) -> Resolution:
@@ -84,7 +89,8 @@ def _later_snapshots(snapshot: Snapshot, index_dir: IndexDir) -> Iterator[Snapsh
             yield info
 
 
-def _as_known_later(info: SnapshotInfo, snapshot: Snapshot, passage_id: str) -> Resolution | None:
+def _as_known_later(info: SnapshotInfo, snapshot: Snapshot, passage_id: str) -> tuple[Resolution | None, bool]:
+    """Return what a later snapshot tells of an id, and whether it still holds the id's words."""
     with ExitStack() as opened:
         catalogue = Catalogue.open(info.path / CATALOGUE_FILE, text_cache_bytes=0)
         opened.callback(catalogue.close)
@@ -97,12 +103,12 @@ def _as_known_later(info: SnapshotInfo, snapshot: Snapshot, passage_id: str) -> 
         else:
             stored = catalogue.passage_by_id(passage_id)
         if stored is None and link is None:
-            return None
+            return None, False
         document = stored.document.id if stored else None
         if link is not None and link.document is not None:
             document = document_by_number(info.path / CATALOGUE_FILE, link.document)
         words = stored.passage.text if stored else None
-    return _as_of(snapshot, document, words, link)
+    return _as_of(snapshot, document, words, link), words is not None
 
 
 def _as_of(snapshot: Snapshot, document: str | None, words: str | None, link: Permalink | None) -> Resolution:

@@ -313,7 +313,8 @@ from service.cli import run
 from service.commands.serving import make_app
 from service.settings import load_settings
 
-with TestClient(make_app(load_settings({{"index_dir": {str(index_dir)!r}, "gap_report": True}}))) as client:
+with TestClient(make_app(load_settings({{"index_dir": {str(index_dir)!r}, "gap_report": True,
+                        "admin_tokens": ["{"0" * 64}"]}}))) as client:
     assert client.post("/v1/ask", json={{"question": {QUESTION!r}, "explain": True}}).json()["passages"]
     for path in ("/", "/documents/naloxone.md", "/v1/documents", "/v1/health", "/openapi.json"):
         assert client.get(path).status_code == 200, path

@@ -119,7 +119,7 @@ def test_the_snapshot_keeps_the_report_without_names_that_are_gone(
     counts = {name: report[name] for name in ("n_added", "n_changed", "n_moved", "n_removed", "n_unchanged")}
     assert counts == {"n_added": 0, "n_changed": 0, "n_moved": 1, "n_removed": 1, "n_unchanged": 2}
     assert (report["moved"], report["n_embedded"], report["n_reused"]) == (["moved.md"], 0, 3)
-    assert {"read", "split", "embed", "write"} == set(report["seconds"])
+    assert {"read", "split", "embed", "write", "link"} == set(report["seconds"])
     assert "canary" not in (live_folder(index_dir) / "manifest.json").read_text()
 
 
