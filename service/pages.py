@@ -88,9 +88,9 @@ _LANGUAGE_NAMES = {
 
 
 class Pages:
-    """Renders templates; made once for an application. `languages`: codes of those that questions may be in."""
+    """Renders templates; made once for an application."""
 
-    def __init__(self, languages: Sequence[str] = ("en",)) -> None:
+    def __init__(self) -> None:
         self._templates = Environment(
             loader=FileSystemLoader(_WEB / "templates"),
             autoescape=True,
@@ -99,9 +99,10 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.globals.update(kinds=KINDS, flag_names=FLAGS, languages=_name_languages(languages))
+        self._templates.globals.update(kinds=KINDS, flag_names=FLAGS)
         self._templates.filters["web_address"] = web_address
         self._templates.filters["contact_address"] = _contact_address
+        self._templates.filters["name_languages"] = _name_languages
 
     def search(
         self,

@@ -9,26 +9,34 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser_support import Reply, Site
+from edited_library import BEFORE, FIRST, GONE, LOST, MOVED, SECOND, cited, library
 from playwright.sync_api import Browser, Page, expect
 from served_app import served
 from service_support import abstention_of
 
-from index.testing import tiny_documents
+from index.store import IndexDir
+from index.testing import tiny_document, tiny_documents, tiny_passages, write_tiny_snapshot
 
 QUESTION = "canary how is methadone taken"
 PASSAGE = tiny_documents()[0][1][1]
+# Shown in parts.
+BOOK = tiny_document("book.md", "A book", {f"Chapter {n}": [f"Line {n}. " + "It goes on. " * 900] for n in range(20)})
+BOOK_PASSAGES = tiny_passages(BOOK)
+ALWAYS = (*tiny_documents(), (BOOK, BOOK_PASSAGES))
 
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the tiny library to all tests of the module."""
-    with served(tmp_path_factory.mktemp("served")) as origin:
+    """Serve a library to all tests of the module, in which passages have moved, changed and been withdrawn."""
+    folder = tmp_path_factory.mktemp("served")
+    write_tiny_snapshot(IndexDir(folder / "index"), (*ALWAYS, *library(FIRST)))
+    with served(folder, (*ALWAYS, *library(SECOND)), rate_limit="") as origin:
         yield origin
 
 
-def ask(tab: Page, origin: str) -> None:
+def ask(tab: Page, origin: str, question: str = QUESTION) -> None:
     tab.goto(origin)
-    tab.get_by_label("Your question, in your own words").fill(QUESTION)
+    tab.get_by_label("Your question, in your own words").fill(question)
     tab.get_by_role("button", name="Find the passages").click()
     tab.wait_for_selector("#answer")
 
@@ -41,8 +49,18 @@ STATES: dict[str, Callable[[Page, str], object]] = {
     "library, nothing": lambda tab, origin: tab.goto(f"{origin}/documents?tag=absent"),
     "reader": lambda tab, origin: tab.goto(f"{origin}/documents/guides/methadone.md"),
     "reader, marked": lambda tab, origin: tab.goto(f"{origin}/c/{PASSAGE.id}"),
+    "reader, moved": lambda tab, origin: tab.goto(f"{origin}/c/{cited('b.md', MOVED)}"),
+    "reader, a part": lambda tab, origin: tab.goto(f"{origin}/c/{BOOK_PASSAGES[9].id}"),
+    "changed": lambda tab, origin: tab.goto(f"{origin}/c/{cited('a.md', BEFORE)}"),
+    "changed, lost": lambda tab, origin: tab.goto(f"{origin}/c/{cited('a.md', LOST)}"),
+    "withdrawn": lambda tab, origin: tab.goto(f"{origin}/c/{cited('c.md', GONE)}"),
+    "unknown link": lambda tab, origin: tab.goto(f"{origin}/c/{'0' * 20}"),
+    "other language": lambda tab, origin: ask(tab, origin, "Как долго длится синдром отмены героина?"),
     "embed": lambda tab, origin: tab.goto(f"{origin}/embed"),
 }
+
+
+GONE_STATES = ("error", "withdrawn", "unknown link")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -143,7 +161,7 @@ def test_nothing_is_sent_elsewhere_kept_or_said(browser: Browser, origin: str) -
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
         for name, visit in STATES.items():
-            if name != "error":
+            if name not in GONE_STATES:  # of which the browser itself speaks on the console
                 visit(tab, origin)
                 assert tab.evaluate("localStorage.length + sessionStorage.length") == 0
         cookies = context.cookies()
