@@ -66,7 +66,7 @@ def test_answer_marks_evidence_and_leads_to_its_source(client: TestClient, monke
     assert "Methadone is a long-acting opioid." in page.text_of("mark")
     assert quote in page.text_of("mark")[: len("Methadone is a long-acting opioid.")] + page.text_of("blockquote")
     assert "Example Health Service" in page.text_of("dd")
-    assert "2019-05-17" in page.text_of("time")
+    assert "17 May 2019" in page.text_of("time")
     assert "Its review is overdue" in page.text_of("li")
     links = [a["href"] for tag, a in page.tags if tag == "a"]
     assert any(href.startswith("https://example.org/methadone#") for href in links)
@@ -125,7 +125,8 @@ def test_absent_page_is_a_polite_404(client: TestClient, path: str) -> None:
     response = client.get(path, headers=BROWSER)
 
     assert response.status_code == 404
-    assert "Not found" in outline(response.text).text_of("h2")
+    assert "Not found" in outline(response.text).text_of("h1")
+    assert "See the library" in outline(response.text).text_of("a")
     assert "absent" not in response.text
 
 
