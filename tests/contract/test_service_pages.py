@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from admin_support import ADMIN
 from page_outline import outline
 from service_support import abstention_of, answer_of, tiny_client
 from starlette.testclient import TestClient
@@ -117,6 +118,16 @@ def test_page_without_an_index_says_how_to_build_one(tmp_path: Path) -> None:
 
     assert response.status_code == 503
     assert "citewell build" in outline(response.text).text_of("code")
+
+
+@pytest.mark.parametrize("path", ["/", "/documents", "/documents/guides/methadone.md", "/embed", "/nowhere"])
+def test_public_pages_do_not_lead_to_administering(tmp_path: Path, path: str) -> None:
+    """This ensures that visitors are shown no door that is not theirs, where administering is switched on."""
+    with tiny_client(tmp_path, admin_tokens=(ADMIN.setting,)) as client:
+        page = client.get(path, headers=BROWSER)
+
+    assert page.status_code in (200, 404)
+    assert "admin" not in page.text.lower()
 
 
 @pytest.mark.parametrize("path", ["/c/absent", "/documents/absent.md", "/nowhere"])

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pypdf
+from browser_support import Reply, Site
 from generated_pages import GeneratedPage, generate_page
 from PIL import Image, ImageChops
-from playwright.sync_api import Browser, CDPSession, Page, Route
+from playwright.sync_api import Browser, CDPSession, Page
 
 from index.snapshot import Snapshot, open_snapshot
 from index.store import IndexDir
@@ -25,17 +26,16 @@ from service.citing import cite
 N_PAGES = 200
 # Each page is cited at one place. What may fail are marks inside words, where the browser sees other words.
 LEAST_SHARE = 0.98
-SITE = "https://source.example"
 _NEAR = 8.0  # CSS pixels; a letter is wider
 
 
-def library_of(pages: dict[str, str], folder: Path) -> Snapshot:
+def library_of(pages: dict[str, str], folder: Path, site: str) -> Snapshot:
     """Read, split and index pages as a library of sources with addresses."""
     corpus = folder / "corpus"
     corpus.mkdir()
     for name, text in pages.items():
         (corpus / name).write_text(text, "utf-8")
-    tables = "".join(f'[documents."{name}"]\nurl = "{SITE}/{name}"\n' for name in pages)
+    tables = "".join(f'[documents."{name}"]\nurl = "{site}/{name}"\n' for name in pages)
     (corpus / "library.toml").write_text(tables)
     library = open_library(corpus)
     documents = [read_document(library, file) for file in library.files()]
@@ -87,15 +87,11 @@ def is_on_cited(tab: Page, session: CDPSession, cited: list[int]) -> bool:
 def test_links_lead_to_the_cited_sentence(browser: Browser, tmp_path: Path) -> None:
     """This ensures that a reader who follows a link sees the very sentence marked, on pages of many kinds."""
     pages = {f"page-{n:03}.html": generate_page(n) for n in range(N_PAGES)}
-    snapshot = library_of({name: page.html for name, page in pages.items()}, tmp_path)
+    site = Site()
+    site.pages |= {f"/{name}": Reply(page.html) for name, page in pages.items()}
+    snapshot = library_of({name: page.html for name, page in pages.items()}, tmp_path, site.origin)
     tab = browser.new_page(viewport={"width": 900, "height": 900})
     session = tab.context.new_cdp_session(tab)
-
-    def fulfill(route: Route) -> None:
-        name = route.request.url.partition("#")[0].rpartition("/")[2]
-        route.fulfill(body=pages[name].html, content_type="text/html; charset=utf-8")
-
-    tab.route(f"{SITE}/**", fulfill)
     missed = []
 
     for name, page in pages.items():
@@ -109,6 +105,7 @@ def test_links_lead_to_the_cited_sentence(browser: Browser, tmp_path: Path) -> N
             missed.append((name, link, text[start:end]))
 
     snapshot.close()
+    site.close()
     sys.stdout.write(f"deep links: {N_PAGES - len(missed)} of {N_PAGES} on the cited sentence\n")
     assert len(missed) <= (1 - LEAST_SHARE) * N_PAGES, missed
 

@@ -17,6 +17,7 @@ from service_support import abstention_of
 
 from index.store import IndexDir
 from index.testing import tiny_document, tiny_documents, tiny_passages, write_tiny_snapshot
+from service.pages import KINDS
 
 QUESTION = "canary how is methadone taken"
 PASSAGE = tiny_documents()[0][1][1]
@@ -175,6 +176,61 @@ def test_nothing_is_sent_elsewhere_kept_or_said(browser: Browser, origin: str) -
     assert [url for url in seen if not url.startswith(f"{origin}/")] == []
     assert [url for url in seen if "canary" in url] == []
     assert (cookies, said) == ([], [])
+
+
+OPTIONS: list[tuple[str, str, dict[str, str]]] = [
+    ("top-k", "10", {"top-k": "10"}),
+    ("source_type", "peer_reviewed", {"filters": '{"source_type":["peer_reviewed"]}'}),
+    ("lang", "en", {"lang": "en"}),
+    ("lang", "es", {"lang": "es"}),
+    ("theme", "light", {"theme": "light"}),
+    ("theme", "dark", {"theme": "dark"}),
+]
+
+
+# What a browser makes of the lines: the attributes of the box in them.
+_WRITTEN = """lines => {
+  const page = new DOMParser().parseFromString(lines.textContent, "text/html");
+  return Object.fromEntries([...page.querySelector("citewell-search").attributes].map((a) => [a.name, a.value]));
+}"""
+
+
+def test_every_option_is_in_the_lines(browser: Browser, origin: str) -> None:
+    """This ensures that each choice alone changes the box and the lines alike, and that taking it back does too."""
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.goto(f"{origin}/embed")
+        lines, preview = tab.locator("#snippet"), tab.locator("#preview")
+        first = lines.inner_text()
+        for name, value, attributes in OPTIONS:
+            field = tab.locator(f"select[name='{name}']")
+            default = field.input_value()
+            field.select_option(value)
+            written = lines.evaluate(_WRITTEN)
+
+            assert written == {"endpoint": origin, "top-k": "3", **attributes}
+            assert {key: preview.get_attribute(key) for key in attributes} == attributes
+            assert ("Su pregunta" in lines.inner_text()) is (value == "es")
+            field.select_option(default)
+            assert lines.inner_text() == first
+        every = tab.locator("select[name='source_type'] option").all_inner_texts()
+
+    assert every == ["All kinds of source", *KINDS.values()]
+    assert 'autocomplete="off"' in first
+
+
+def test_embedding_page_without_javascript(browser: Browser, origin: str) -> None:
+    """This ensures that a site owner without JavaScript gets lines that work, and no controls that do nothing."""
+    with browser.new_context(java_script_enabled=False) as context:
+        tab = context.new_page()
+        tab.goto(f"{origin}/embed")
+
+        expect(tab.get_by_text("Choosing and trying need JavaScript")).to_be_visible()
+        expect(tab.locator("#snippet")).to_contain_text(f'endpoint="{origin}"')
+        expect(tab.locator("#snippet")).to_contain_text("integrity=")
+        assert tab.get_by_role("combobox").count() == 0
+        assert tab.get_by_role("button").count() == 0
+        assert tab.get_by_role("heading", name="The box, live").count() == 0
 
 
 def test_site_owner_gets_lines_that_work(browser: Browser, origin: str) -> None:
