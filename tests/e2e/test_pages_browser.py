@@ -83,6 +83,76 @@ def test_page_is_accessible_and_fits(browser: Browser, origin: str, state: str) 
             assert tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
+SPOKEN = {
+    "answer": """
+- region "5 passages from the library":
+  - heading "5 passages from the library" [level=2]
+  - article "Methadone":
+    - heading "Methadone" [level=3]
+    - paragraph: What it is
+    - paragraph:
+      - strong: "Before you read:"
+      - text: mentions injecting
+    - blockquote:
+      - mark: Methadone is a long-acting opioid. It is taken once a day.
+    - paragraph:
+      - link "Read it in the document"
+      - link "Go to the source"
+""",
+    "other language": """
+- heading "The language of this question is not understood here" [level=2]
+- paragraph: /Please ask in English\\./
+""",
+    "changed": """
+- heading "This passage has changed" [level=1]
+- paragraph:
+  - strong: It is not what was cited.
+- article "Title of a.md":
+  - heading "Title of a.md" [level=2]
+  - paragraph: The passage as it stands now
+  - paragraph:
+    - strong: "Before you read:"
+  - blockquote: The clinic opens at ten. Methadone is given until noon. Bring a card with your name.
+  - paragraph:
+    - link "Read it in the document"
+""",
+    "withdrawn": """
+- heading "This passage was withdrawn" [level=1]
+- paragraph: /Its words are not shown any more/
+- paragraph:
+  - link "Ask what the library says now"
+""",
+    "unknown link": """
+- heading "Not found" [level=1]
+- alert:
+  - paragraph: /There is nothing at this address/
+- paragraph:
+  - link "Ask a question"
+""",
+    "reader, moved": """
+- heading "Title of a.md" [level=1]
+- paragraph:
+  - strong: "Before you read:"
+- paragraph: /has moved/
+- article:
+  - paragraph:
+    - mark: Families are welcome at most groups. They need not register.
+- navigation "Passages of the document":
+  - link "Previous passage"
+""",
+}
+
+
+@pytest.mark.parametrize("state", SPOKEN)
+def test_screen_reader_hears_each_state(browser: Browser, origin: str, state: str) -> None:
+    """This ensures that the accessibility tree says what happened first, and then what there is and where it leads."""
+    with browser.new_context() as context:
+        tab = context.new_page()
+        STATES[state](tab, origin)
+
+        expect(tab.get_by_role("main")).to_match_aria_snapshot(SPOKEN[state])
+
+
 def test_abstention_with_a_notice_has_no_accessibility_violation(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
