@@ -215,7 +215,7 @@ dd{color:var(--text)}
 .live{position:absolute;width:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .paper{display:none}
 @media(forced-colors:active){mark{background:Mark;color:MarkText}}
-@media print{form,.acts,button{display:none}.box{padding:0}.passage{break-inside:avoid}mark{text-decoration:underline}.paper{display:block}}
+@media print{.call{color:var(--warn);background:none}form,.acts,button{display:none}.box{padding:0}.passage{break-inside:avoid}mark{text-decoration:underline}.paper{display:block}}
 `;
 
 // Browsers from before 2023 keep the form inside.
@@ -253,7 +253,7 @@ const address = (value = "", schemes = WEB) => {
   }
 };
 const here = (path = "", base = "") => address(/^\/(?!\/)/.test(text(path)) ? base + path : path);
-/** Few sites let themselves be framed. */
+/** Few sites may be framed. */
 const link = (href = "", words = "") =>
   href && h("a", { part: "link", href, dir: "auto", rel: "noreferrer", target: top === window ? "" : "_blank" }, words);
 

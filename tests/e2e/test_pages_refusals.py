@@ -53,6 +53,10 @@ def test_notice_is_in_sight_after_asking(browser: Browser, tmp_path: Path, schem
         ask(tab, origin, DANGER)
         assert_notice_is_in_sight(tab, "Call 911")
         found = Axe().run(tab)
+        tab.emulate_media(media="print")
+        # A number to call must be readable where no background is printed.
+        expect(tab.get_by_role("link", name="Call 911")).to_have_css("color", "rgb(0, 0, 0)")
+        tab.emulate_media(media="screen")
         ask(tab, origin, SPANISH)
         assert_notice_is_in_sight(tab, "Llamar al 911")
 
