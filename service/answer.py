@@ -151,6 +151,7 @@ class Notice:
     text: str
     links: tuple[NoticeLink, ...]
     verified_on: date
+    language: str  # of title, text and labels: a code such as "es"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,8 @@ class Answer:
     `passages` is empty exactly when `answered` is False; then `reason` is a code ("off_topic", "not_answered",
     "language_not_supported", "filters_match_nothing", "no_index") and `nearest` may hold passages that are close and
     labelled as no answer. `matched` says which names in the question were understood as another ("Vivitrol:
-    extended-release naltrexone"); never slang. `snapshot_id` is "" where nothing is indexed and notices are all there
-    is.
+    extended-release naltrexone"); never slang. `languages` are the codes of those that are understood, given with
+    "language_not_supported". `snapshot_id` is "" where nothing is indexed and notices are all there is.
     """
 
     answered: bool
@@ -175,3 +176,4 @@ class Answer:
     built_at: str
     took_ms: float
     matched: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()

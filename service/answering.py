@@ -128,7 +128,7 @@ def answer_question(
     shown = notices_only(question.text, notices, encoder)
     phases.done("notices")
     if not _is_understood(question.text, snapshot, policy):
-        return _in_unknown_language(snapshot, shown, start)
+        return _in_unknown_language(snapshot, shown, policy.languages, start)
     query = understand(question.text, snapshot.lexical, policy.lexicon)
     phases.done("understand")
     retrieval = retrieve(
@@ -162,13 +162,16 @@ def _is_understood(text: str, snapshot: Snapshot, policy: AnswerPolicy) -> bool:
     return not language or holds_language(snapshot, language)
 
 
-def _in_unknown_language(snapshot: Snapshot, notices: tuple[Notice, ...], start: float) -> Answer:
+def _in_unknown_language(
+    snapshot: Snapshot, notices: tuple[Notice, ...], languages: tuple[str, ...], start: float
+) -> Answer:
     """Return an abstention without `nearest`: what is near to words that are not understood is near by chance."""
     return replace(
         answer_without_index(notices, "language_not_supported"),
         snapshot_id=snapshot.id,
         built_at=snapshot.manifest.created_at,
         took_ms=round((time.perf_counter() - start) * 1000, 2),
+        languages=languages,
     )
 
 

@@ -25,7 +25,6 @@ from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers, sho
 from service.embed_page import add_embed_page
 from service.gap_routes import add_gap_report, open_gap_counts
 from service.guard import describe_security, make_guard
-from service.language import parse_languages
 from service.library_pages import add_library_pages
 from service.metrics import Metrics
 from service.operator_files import OperatorFiles, open_files
@@ -68,7 +67,7 @@ def create_app(
     files = files or open_files(settings)
     metrics = (metrics or Metrics()) if settings.metrics else None
     service = Service(settings, live, encoder_provider, files, metrics, open_gap_counts(settings))
-    pages = Pages(parse_languages(settings.model_languages))
+    pages = Pages()
     render = render_error(pages, service)
     places = Places(settings.threads + settings.max_waiting)
     desk = Desk(places, RateLimiter(settings.rate_limit) if settings.rate_limit else None)

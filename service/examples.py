@@ -82,6 +82,7 @@ ASK_RESPONSE: dict[str, Any] = {
     "nearest": [],
     "notices": [],
     "matched": [],
+    "languages": [],
     "snapshot": _SNAPSHOT,
     "took_ms": 6.1,
 }

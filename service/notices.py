@@ -186,7 +186,7 @@ class NoticeBoard:
         links += text.links if text.expires > today else ()
         # As old as the oldest thing that it shows.
         verified_on = min([text.verified_on, *(contact.verified_on for contact in contacts)])
-        return Notice(CRISIS, text.id, text.title, text.text, tuple(links), verified_on)
+        return Notice(CRISIS, text.id, text.title, text.text, tuple(links), verified_on, text.language)
 
     def _today(self) -> date:
         return self.today or datetime.now(UTC).date()

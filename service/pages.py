@@ -88,9 +88,9 @@ _LANGUAGE_NAMES = {
 
 
 class Pages:
-    """Renders templates; made once for an application. `languages`: codes of those that questions may be in."""
+    """Renders templates; made once for an application."""
 
-    def __init__(self, languages: Sequence[str] = ("en",)) -> None:
+    def __init__(self) -> None:
         self._templates = Environment(
             loader=FileSystemLoader(_WEB / "templates"),
             autoescape=True,
@@ -99,9 +99,12 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.globals.update(kinds=KINDS, flag_names=FLAGS, languages=_name_languages(languages))
+        self._templates.globals.update(kinds=KINDS, flag_names=FLAGS)
         self._templates.filters["web_address"] = web_address
         self._templates.filters["contact_address"] = _contact_address
+        self._templates.filters["name_languages"] = _name_languages
+        self._templates.filters["day"] = _day
+        self._templates.filters["sentence"] = _sentence
 
     def search(
         self,
@@ -224,6 +227,17 @@ def _name_languages(codes: Sequence[str]) -> str:
     """Return "English, Spanish or sw"."""
     names = [_LANGUAGE_NAMES.get(code, code) for code in codes]
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _day(value: date) -> str:
+    """Return "5 March 2021", which means the same day everywhere."""
+    return f"{value.day} {value:%B %Y}"
+
+
+def _sentence(said: str) -> str:
+    """Return an error's words as a sentence for people, without the name of the field in front."""
+    words = said.removeprefix("question: ").removeprefix("form: ")
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}"
 
 
 def _contact_address(href: str) -> str:

@@ -231,18 +231,13 @@ class NoticeOut(_Model):
     text: str
     links: tuple[NoticeLinkOut, ...]
     verified_on: date
+    language: str = Field(description='Language of its words, such as "es": the question\'s where that is certain.')
 
     @classmethod
     def from_notice(cls, notice: Notice) -> NoticeOut:
         """Return a notice as sent."""
-        return cls(
-            kind=notice.kind,
-            id=notice.id,
-            title=notice.title,
-            text=notice.text,
-            links=tuple(NoticeLinkOut(label=link.label, href=link.href) for link in notice.links),
-            verified_on=notice.verified_on,
-        )
+        links = tuple(NoticeLinkOut(label=link.label, href=link.href) for link in notice.links)
+        return cls(links=links, **{n: getattr(notice, n) for n in NoticeOut.model_fields if n != "links"})
 
 
 class SnapshotOut(_Model):
@@ -264,6 +259,9 @@ class AskResponse(_Model):
     nearest: tuple[PassageOut, ...]
     notices: tuple[NoticeOut, ...]
     matched: tuple[str, ...] = Field(description="Names in the question that were understood as others.")
+    languages: tuple[str, ...] = Field(
+        description="On `language_not_supported`: codes of those understood; else empty."
+    )
     snapshot: SnapshotOut | None = Field(description="null where nothing is indexed and notices are all there is.")
     took_ms: float
 
@@ -278,6 +276,7 @@ class AskResponse(_Model):
             nearest=tuple(PassageOut.from_passage(p) for p in answer.nearest),
             notices=tuple(NoticeOut.from_notice(n) for n in answer.notices),
             matched=answer.matched,
+            languages=answer.languages,
             snapshot=SnapshotOut(id=answer.snapshot_id, built_at=answer.built_at) if answer.snapshot_id else None,
             took_ms=answer.took_ms,
         )

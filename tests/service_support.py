@@ -95,7 +95,7 @@ def answer_of(snapshot: Snapshot) -> Answer:
 def abstention_of(snapshot: Snapshot) -> Answer:
     """Return an abstention with one closest passage and a notice."""
     link = NoticeLink("Call", "tel:112")
-    notice = Notice("crisis", "overdose", "Call now", "Stay with the person.", (link,), date(2026, 1, 1))
+    notice = Notice("crisis", "overdose", "Call now", "Stay with the person.", (link,), date(2026, 1, 1), "en")
     return replace(
         answer_of(snapshot),
         answered=False,

@@ -143,6 +143,7 @@ def _print_answer(answer: Answer) -> None:
         return
     if answer.reason == "language_not_supported":
         print_line("The question is in a language that this library can't search (language_not_supported).")
+        print_line(f"It can be asked in: {', '.join(answer.languages)}.")
         return
     print_line(f"Nothing in this library answers that ({answer.reason}).")
     if answer.nearest:

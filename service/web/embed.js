@@ -21,6 +21,9 @@ const written = preview.getAttribute("endpoint") ?? "";
 // The server may stand behind a proxy and not know the address that it is seen under.
 const origin = location.origin;
 
+/** Words of the form for visitors without JavaScript, by the language that is chosen. @type {Record<string, string[]>} */
+const FORM_WORDS = { en: ["Your question", "Find the passages"], es: ["Su pregunta", "Buscar los pasajes"] };
+
 /** @param {string} text */
 const escape = (text) =>
   text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
@@ -54,8 +57,11 @@ const show = () => {
   }
   if (!preview.hasAttribute("lang")) preview.setAttribute("lang", document.documentElement.lang);
   const tag = attributes.map(([name, value]) => (value ? `${name}="${escape(value)}"` : name)).join(" ");
+  const words = FORM_WORDS[preview.lang] ?? FORM_WORDS.en;
   snippet.textContent = original
     .replaceAll(written, origin)
+    .replace(/(<label>).*(?= <input)/, `$1${words[0]}`)
+    .replace(/(<button>).*(?=<\/button>)/, `$1${words[1]}`)
     .replace(/<citewell-search [^>]*>/, () => `<citewell-search ${tag}>`);
   copied.textContent = "";
 };
@@ -75,5 +81,6 @@ preview.setAttribute("endpoint", origin);
 form.addEventListener("input", show);
 form.addEventListener("submit", (event) => event.preventDefault());
 button.addEventListener("click", copy);
-button.hidden = false;
+byId("unscripted", HTMLElement).hidden = true;
+button.hidden = form.hidden = byId("live", HTMLElement).hidden = false;
 show();

@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * `<citewell-search endpoint="https://...">`: a question and its quotations; see search-box.md. Licence: Apache-2.0.
+ * `<citewell-search endpoint="https://...">`, see search-box.md. Licence: Apache-2.0.
  *
- * Stores nothing, calls nobody but its endpoint, makes text nodes of all text. Defaults give parameters their types.
+ * Stores nothing, calls its endpoint alone, makes text nodes of all text. Defaults give parameters their types.
  */
 
-/** @typedef {Record<string, any>} Json from outside: fields may be missing or of another type */
+/** @typedef {Record<string, any>} Json from outside: any field may be missing */
 
 const OPTIONS = ["endpoint", "filters", "top-k", "timeout"];
 const LOOKS = ["lang", "label", "placeholder", "theme", "quick-exit", "heading-level"];
@@ -27,10 +27,12 @@ const STRINGS = {
     not_answered: "Nothing in this library answers that",
     filters_match_nothing: "No document here is of the chosen kind",
     no_index: "Nothing can be quoted just now",
+    language_not_supported: "This language is not understood here",
     advice: "Try other words, or ask one thing at a time. A doctor, a pharmacist or a helpline can say more.",
-    notReady: "The library is not ready. Try again later.",
+    notReady: "Try again later.",
+    askIn: "Please ask in {x}.",
     nearest: "Not an answer, only the closest passages",
-    nearestWhy: "These share words or subject with the question. They were not found to answer it.",
+    nearestWhy: "They share words with the question and were not found to answer it.",
     note: "Before you read:",
     pages: "Page {x}",
     publisher: "Publisher",
@@ -98,10 +100,12 @@ const STRINGS = {
     not_answered: "Nada en esta biblioteca responde a eso",
     filters_match_nothing: "Aquí no hay documentos del tipo elegido",
     no_index: "Ahora mismo no se puede citar nada",
+    language_not_supported: "Aquí no se entiende este idioma",
     advice: "Pruebe con otras palabras o pregunte una cosa a la vez. Un médico, una farmacia o una línea de ayuda pueden decir más.",
-    notReady: "La biblioteca no está lista. Vuelva a intentarlo más tarde.",
+    notReady: "Inténtelo otra vez más tarde.",
+    askIn: "Por favor, pregunte en {x}.",
     nearest: "No es una respuesta, solo los pasajes más cercanos",
-    nearestWhy: "Comparten palabras o tema con la pregunta. No se encontró que la respondan.",
+    nearestWhy: "Comparten palabras con la pregunta y no se encontró que la respondan.",
     note: "Antes de leer:",
     pages: "Página {x}",
     publisher: "Publicado por",
@@ -162,9 +166,9 @@ const STRINGS = {
 const palette = (scheme = "", colours = "") =>
   "background surface text muted border accent on-accent mark warn warn-background".split(" ")
     .reduce((css, name, i) => `${css}--${name}:var(--citewell-${name},#${colours.split(" ")[i]});`, `color-scheme:${scheme};`);
-const DARK = palette("dark", "14191b 1c2326 e8edee a9b6ba 435055 8fd3dc 0d2226 57480b ffb897 34211a");
+const DARK = palette("dark", "14191b 1c2427 e8edee a9b6ba 4d5a5e 8fd3dc 14191b 57480b ffb897 34211a");
 
-// Sizes are em of the reader's own font size: the page's stop at the box.
+// Sizes are em of the reader's own font size.
 const CSS = `
 :host{display:block!important}
 :host([hidden]){display:none!important}
@@ -190,7 +194,7 @@ a{color:var(--accent)}
 ol,ul{margin:0;padding:0;list-style:none}
 .quiet,dl,.acts{color:var(--muted);font-size:.9em}
 .passage{margin:1em 0;padding:1.1em 1.25em;border:1px solid var(--border);border-radius:var(--r);background:var(--surface)}
-blockquote{margin:.9em 0;padding-inline-start:1em;border-inline-start:.25em solid var(--accent);font-size:1.05em;font-family:var(--citewell-quote-font,inherit);white-space:pre-wrap}
+blockquote{margin:1em 0;padding-inline-start:1em;border-inline-start:.25em solid var(--accent);font-size:1.05em;font-family:var(--citewell-quote-font,inherit);white-space:pre-wrap}
 mark{border-radius:.15em;background:var(--mark);color:inherit}
 dl{display:flex;flex-wrap:wrap;gap:.1em 1.25em;margin:.5em 0}
 dt,dd{display:inline;margin:0}
@@ -200,21 +204,21 @@ dd{color:var(--text)}
 .flags li::before{content:"⚠ "/""}
 .acts{display:flex;flex-wrap:wrap;gap:.25em 1.5em;align-items:center}
 .acts a,.acts button{min-height:2.2em;padding:.35em 0;border:0;color:var(--accent);font-weight:400;line-height:1.5;text-align:start;text-decoration:underline}
-.note,.notice,.error{margin:1em 0;padding:.8em 1.1em;border-inline-start:.3em solid var(--warn);border-radius:var(--r);background:var(--warn-background)}
-.notice{margin-top:1.5em;padding:1.1em 1.25em;border:2px solid var(--warn);border-inline-start-width:.4em;outline-color:var(--warn)}
+.note,.notice,.error{margin:1em 0;padding:1.1em 1.25em;border-inline-start:.3em solid var(--warn);border-radius:var(--r);background:var(--warn-background)}
+.notice{margin-top:1.5em;border:2px solid var(--warn);border-inline-start-width:.4em;outline-color:var(--warn)}
 .notice .top{margin:0;color:var(--warn)}
 .notice p{white-space:pre-line}
 .calls{display:flex;flex-wrap:wrap;gap:.6em;margin-top:.75em}
 .call{display:inline-block;background:var(--warn);border-color:var(--warn);color:var(--background)}
 .error .top,.nearest .top{margin:0}
-.nearest{margin-top:2em;padding:1.1em 1.25em .25em;border:2px dashed var(--muted);border-radius:var(--r)}
+.nearest{margin-top:1.75em;padding:1.1em 1.25em;border:2px dashed var(--muted);border-radius:var(--r)}
 .live{position:absolute;width:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .paper{display:none}
 @media(forced-colors:active){mark{background:Mark;color:MarkText}}
-@media print{form,.acts,button{display:none}.box{padding:0}.passage{break-inside:avoid}mark{text-decoration:underline}.paper{display:block}}
+@media print{.call{color:var(--warn);background:none}form,.acts,button{display:none}.box{padding:0}.passage{break-inside:avoid}mark{text-decoration:underline}.paper{display:block}}
 `;
 
-// Where this can't be made (before 2023), the form inside the element stays.
+// Browsers from before 2023 keep the form inside.
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(CSS);
 
@@ -226,7 +230,7 @@ const list = (value) => (Array.isArray(value) ? value.filter((item) => item != n
 const json = (value) => (value && typeof value === "object" ? value : {});
 const fill = (pattern = "", x = "") => text(pattern).replace("{x}", () => x);
 
-/** A function listens for the event of its name, a part is also a class. @type {(tag: string, attributes?: Json | null, ...children: any[]) => any} */
+/** A function listens to its name, a part is also a class. @type {(tag: string, attributes?: Json | null, ...children: any[]) => any} */
 const h = (tag, attributes, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
@@ -249,13 +253,13 @@ const address = (value = "", schemes = WEB) => {
   }
 };
 const here = (path = "", base = "") => address(/^\/(?!\/)/.test(text(path)) ? base + path : path);
-/** Few sites let themselves be framed. */
+/** Few sites may be framed. */
 const link = (href = "", words = "") =>
   href && h("a", { part: "link", href, dir: "auto", rel: "noreferrer", target: top === window ? "" : "_blank" }, words);
 
 export class CitewellSearch extends HTMLElement {
   static observedAttributes = [...OPTIONS, ...LOOKS];
-  /** Wording by language, for pages to change and add to. */
+  /** For pages to change and add to. */
   static strings = STRINGS;
 
   #own = json();
@@ -282,7 +286,7 @@ export class CitewellSearch extends HTMLElement {
     part: "form", role: "search", novalidate: true, submit: (event = json()) => this.#onSubmit(event),
   }, this.#label, h("slot", { name: "hint" }), h("div", { class: "ask" }, this.#field, this.#go));
   #notices = h("div");
-  // Announced because it is there before it is filled.
+  // Announced as it is there before.
   #status = h("div", { part: "status", role: "status" });
   #results = h("div", { part: "results" });
   #live = h("div", { class: "live", role: "status" });
@@ -300,7 +304,7 @@ export class CitewellSearch extends HTMLElement {
     this.#life.abort();
     const { signal } = (this.#life = new AbortController());
     const self = json(this);
-    // Set before this module came, they hide the accessors.
+    // Set earlier, they hide the accessors.
     for (const name of [...PROPERTIES.keys(), "filters", "strings"]) {
       if (!Object.hasOwn(self, name)) continue;
       const value = self[name];
@@ -310,7 +314,7 @@ export class CitewellSearch extends HTMLElement {
     // For the back/forward cache.
     addEventListener("pagehide", () => this.#stop(), { signal });
     addEventListener("keydown", (event) => this.#onKey(event), { signal });
-    // Typed before this module came.
+    // Typed earlier.
     const typed = json(this.querySelector("[name=question]"));
     if (typed.value && !this.#field.value) {
       this.#field.value = typed.value;
@@ -321,7 +325,7 @@ export class CitewellSearch extends HTMLElement {
 
   disconnectedCallback() {
     this.#life.abort();
-    // Moved, not removed: a running request goes on.
+    // If moved, a request goes on.
     queueMicrotask(() => this.isConnected || this.#stop());
   }
 
@@ -339,7 +343,7 @@ export class CitewellSearch extends HTMLElement {
     this.#filters = value;
     this.#redraw(true);
   }
-  /** This box's own wording, all or in part. */
+  /** Own wording, all or in part. */
   get strings() {
     return this.#own;
   }
@@ -348,7 +352,7 @@ export class CitewellSearch extends HTMLElement {
     this.#redraw();
   }
 
-  /** Resolves when answer or error is shown, or no longer wanted. */
+  /** Resolves when all is shown, or no longer wanted. */
   ask(question = "") {
     this.#field.value = question;
     return this.#submit();
@@ -380,7 +384,7 @@ export class CitewellSearch extends HTMLElement {
     return key;
   };
 
-  /** Draw once for many attributes; other options ask a running question anew. */
+  /** Once for many attributes; options ask a running question anew. */
   #redraw(isOption = false) {
     if (isOption && this.#running) {
       this.#stop();
@@ -401,7 +405,7 @@ export class CitewellSearch extends HTMLElement {
       this.#go.textContent = t("submit");
       this.#exit.textContent = t("exit");
       this.#exit.hidden = !this.hasAttribute("quick-exit");
-      // A box that can't work says so before anybody types.
+      // Before anybody types.
       const { failure } = this.#call();
       if (failure) this.#show({ failure });
       else if (this.#view.failure?.isSetup) this.#show({});
@@ -477,7 +481,7 @@ export class CitewellSearch extends HTMLElement {
       if (!response.ok) failure = failureOf(response, answer, origin);
       else if (typeof answer.answered !== "boolean") failure = { code: "wrong", x: origin };
     } catch {
-      // Browsers do not say why, and of a policy a little later. Is anything there? (No question is sent.)
+      // Browsers do not say why, or late. Is anything there? (No question is sent.)
       const isThere = !running.signal.aborted && await fetch(`${base}/v1/health/live`, { ...alike, mode: "no-cors" }).then(() => true, () => new Promise((done) => setTimeout(done, 50)));
       const code = running.signal.aborted ? "timeout" : isBlocked ? "csp" : !navigator.onLine ? "offline" : isThere ? "cors" : "unreachable";
       failure = { code, x: isBlocked ? origin : location.origin };
@@ -501,7 +505,7 @@ export class CitewellSearch extends HTMLElement {
     this.#tell("error", { code, status, requestId });
   }
 
-  /** What was asked stays here unless the page wants it. */
+  /** The question stays here unless the page wants it. */
   #tell(name = "", detail = {}, more = {}) {
     if (this.hasAttribute("expose-question")) detail = { ...detail, ...more, question: this.#asked };
     this.dispatchEvent(new CustomEvent(`citewell:${name}`, { bubbles: true, composed: true, detail }));
@@ -619,11 +623,14 @@ export class CitewellSearch extends HTMLElement {
     const passages = answer.answered ? list(answer.passages) : [];
     const nearest = list(answer.nearest);
     const n = passages.length;
-    const reason = /^(off_topic|filters_match_nothing|no_index)$/.test(answer.reason) ? answer.reason : "not_answered";
+    const reason = /^(off_topic|filters_match_nothing|no_index|language_not_supported)$/.test(answer.reason) ? answer.reason : "not_answered";
+    const names = new Intl.DisplayNames(this.#language, { type: "language" });
+    const known = list(answer.languages).filter((code) => /^[a-z]{2,3}$/.test(code)).map((code) => names.of(code) ?? "");
+    const languages = new Intl.ListFormat(this.#language, { type: "disjunction" }).format(known);
     const items = (found = [json()]) => found.map((passage) => this.#passage(passage, base, found === passages));
     this.#status.append(
       this.#heading(0, n > 1 ? fill(t("many"), `${n}`) : t(n ? "one" : reason)),
-      quiet(t(n ? "marked" : reason === "no_index" ? "notReady" : "advice")),
+      quiet(languages ? fill(t("askIn"), languages) : t(n ? "marked" : reason === "no_index" ? "notReady" : "advice")),
       ...list(answer.matched).map((name) => quiet(fill(t("understood"), text(name)))));
     this.#results.append(n ? h("ol", { part: "passages", role: "list" }, ...items(passages)) : h("slot", { name: "help" }));
     if (nearest.length) {
@@ -681,7 +688,7 @@ export class CitewellSearch extends HTMLElement {
     try {
       await navigator.clipboard.writeText(words);
     } catch {
-      // No clipboard on http pages and in most frames.
+      // No clipboard on http and in most frames.
       const by = h("textarea", { readonly: true, rows: 4, "aria-label": this.#t("copyByHand") });
       by.value = words;
       button.after(by);
@@ -710,7 +717,7 @@ for (const [property, name] of PROPERTIES) {
   });
 }
 
-/** From an object, JSON, or "source_type=government,charity; language=en". @type {(value: any) => Json | undefined} */
+/** From an object, JSON, or "source_type=charity; language=en". @type {(value: any) => Json | undefined} */
 function parseFilters(value) {
   if (!value) return undefined;
   if (typeof value === "object") return value;

@@ -38,6 +38,17 @@ def test_page_shows_the_notice_without_an_index(tmp_path: Path) -> None:
     assert page.text.index("This may be an overdose") < page.text.index("Nothing can be quoted just now")
 
 
+def test_notice_says_its_language(tmp_path: Path) -> None:
+    """This ensures that a screen reader speaks a Spanish notice on an English page with a Spanish voice."""
+    spanish = "mi hermano no respira y tiene los labios azules, tomó heroína"
+    with tiny_client(tmp_path, notices=NOTICES) as client:
+        reply = client.post("/v1/ask", json={"question": spanish}).json()
+        page = client.post("/", data={"question": spanish}).text
+
+    assert reply["notices"][0]["language"] == "es"
+    assert '<section class="notice" role="alert" lang="es">' in page
+
+
 def test_notice_stands_beside_an_answer(tmp_path: Path) -> None:
     """This ensures that with an index the notice comes first and the passages still follow."""
     with tiny_client(tmp_path, notices=NOTICES) as client:

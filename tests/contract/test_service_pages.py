@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from admin_support import ADMIN
 from page_outline import outline
 from service_support import abstention_of, answer_of, tiny_client
 from starlette.testclient import TestClient
@@ -66,7 +67,7 @@ def test_answer_marks_evidence_and_leads_to_its_source(client: TestClient, monke
     assert "Methadone is a long-acting opioid." in page.text_of("mark")
     assert quote in page.text_of("mark")[: len("Methadone is a long-acting opioid.")] + page.text_of("blockquote")
     assert "Example Health Service" in page.text_of("dd")
-    assert "2019-05-17" in page.text_of("time")
+    assert "17 May 2019" in page.text_of("time")
     assert "Its review is overdue" in page.text_of("li")
     links = [a["href"] for tag, a in page.tags if tag == "a"]
     assert any(href.startswith("https://example.org/methadone#") for href in links)
@@ -119,13 +120,24 @@ def test_page_without_an_index_says_how_to_build_one(tmp_path: Path) -> None:
     assert "citewell build" in outline(response.text).text_of("code")
 
 
+@pytest.mark.parametrize("path", ["/", "/documents", "/documents/guides/methadone.md", "/embed", "/nowhere"])
+def test_public_pages_do_not_lead_to_administering(tmp_path: Path, path: str) -> None:
+    """This ensures that visitors are shown no door that is not theirs, where administering is switched on."""
+    with tiny_client(tmp_path, admin_tokens=(ADMIN.setting,)) as client:
+        page = client.get(path, headers=BROWSER)
+
+    assert page.status_code in (200, 404)
+    assert "admin" not in page.text.lower()
+
+
 @pytest.mark.parametrize("path", ["/c/absent", "/documents/absent.md", "/nowhere"])
 def test_absent_page_is_a_polite_404(client: TestClient, path: str) -> None:
     """This ensures that a dead link gives a page with a way on, not JSON."""
     response = client.get(path, headers=BROWSER)
 
     assert response.status_code == 404
-    assert "Not found" in outline(response.text).text_of("h2")
+    assert "Not found" in outline(response.text).text_of("h1")
+    assert "See the library" in outline(response.text).text_of("a")
     assert "absent" not in response.text
 
 

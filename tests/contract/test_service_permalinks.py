@@ -6,35 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from edited_library import AFTER, BEFORE, FIRST, GONE, LOST, MOVED, SAME, SECOND, cited, library
 from service_support import PROBLEM_MEMBERS, tiny_client
 from starlette.testclient import TestClient
-from tests_support import count_words
 
 from index.store import IndexDir
-from index.testing import Library, tiny_document, write_tiny_snapshot
-from ingest.split import SplitConfig, passage_id, split_document
+from index.testing import write_tiny_snapshot
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-SAME = "Naltrexone blocks receptors for opioids. It does so for a day."
-MOVED = "Families are welcome at most groups. They need not register."
-BEFORE = "The clinic opens at nine. Methadone is given until noon. Bring a card with your name."
-AFTER = "The clinic opens at ten. Methadone is given until noon. Bring a card with your name."
-LOST = "Canaryword stood here for long. Nobody knows what came of it."
-GONE = "Canaryword gave advice that was wrong. It must not be seen again."
-
-
-def library(documents: dict[str, list[str]]) -> Library:
-    """Return documents given as paragraphs."""
-    built = []
-    for path, texts in documents.items():
-        sections = {f"Part {n}": [text] for n, text in enumerate(texts)}
-        document = tiny_document(path, f"Title of {path}", sections, content_note="mentions clinics")
-        built.append((document, split_document(document, SplitConfig(), count_words)))
-    return tuple(built)
-
-
-FIRST = {"a.md": [SAME, BEFORE, LOST, SAME.upper()], "b.md": [MOVED, SAME.lower()], "c.md": [GONE]}
-SECOND = {"a.md": [SAME, AFTER, "Other words entirely.", SAME.upper(), MOVED], "b.md": [SAME.lower()]}
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +23,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     write_tiny_snapshot(IndexDir(folder / "index"), library(FIRST))
     with tiny_client(folder, library(SECOND)) as client:
         yield client
-
-
-def cited(document: str, text: str) -> str:
-    return passage_id(document, text, 1)
 
 
 def test_same_passage_says_so(client: TestClient) -> None:

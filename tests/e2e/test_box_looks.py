@@ -324,6 +324,9 @@ def test_forced_colours_motion_and_paper(browser: Browser, host: Site, stranger:
 
         assert moving == 0
         assert ink == ["rgb(28, 36, 39)", "rgb(253, 253, 251)"]
+        # A number to call must be readable where no background is printed.
+        expect(found.locator("[part=call]")).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+        expect(found.locator("[part=call]")).to_have_css("color", "rgb(122, 46, 14)")
         expect(found.locator("form")).to_be_hidden()
         expect(found.get_by_text("/c/p1")).to_be_visible()
 

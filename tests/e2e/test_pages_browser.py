@@ -5,30 +5,40 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser_support import Reply, Site
+from edited_library import BEFORE, FIRST, GONE, LOST, MOVED, SECOND, cited, library
 from playwright.sync_api import Browser, Page, expect
 from served_app import served
 from service_support import abstention_of
 
-from index.testing import tiny_documents
+from index.store import IndexDir
+from index.testing import tiny_document, tiny_documents, tiny_passages, write_tiny_snapshot
+from service.pages import KINDS
 
 QUESTION = "canary how is methadone taken"
 PASSAGE = tiny_documents()[0][1][1]
+# Shown in parts.
+BOOK = tiny_document("book.md", "A book", {f"Chapter {n}": [f"Line {n}. " + "It goes on. " * 900] for n in range(20)})
+BOOK_PASSAGES = tiny_passages(BOOK)
+ALWAYS = (*tiny_documents(), (BOOK, BOOK_PASSAGES))
 
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve the tiny library to all tests of the module."""
-    with served(tmp_path_factory.mktemp("served")) as origin:
+    """Serve a library to all tests of the module, in which passages have moved, changed and been withdrawn."""
+    folder = tmp_path_factory.mktemp("served")
+    write_tiny_snapshot(IndexDir(folder / "index"), (*ALWAYS, *library(FIRST)))
+    with served(folder, (*ALWAYS, *library(SECOND)), rate_limit="") as origin:
         yield origin
 
 
-def ask(tab: Page, origin: str) -> None:
+def ask(tab: Page, origin: str, question: str = QUESTION) -> None:
     tab.goto(origin)
-    tab.get_by_label("Your question, in your own words").fill(QUESTION)
+    tab.get_by_label("Your question, in your own words").fill(question)
     tab.get_by_role("button", name="Find the passages").click()
     tab.wait_for_selector("#answer")
 
@@ -41,21 +51,106 @@ STATES: dict[str, Callable[[Page, str], object]] = {
     "library, nothing": lambda tab, origin: tab.goto(f"{origin}/documents?tag=absent"),
     "reader": lambda tab, origin: tab.goto(f"{origin}/documents/guides/methadone.md"),
     "reader, marked": lambda tab, origin: tab.goto(f"{origin}/c/{PASSAGE.id}"),
+    "reader, moved": lambda tab, origin: tab.goto(f"{origin}/c/{cited('b.md', MOVED)}"),
+    "reader, a part": lambda tab, origin: tab.goto(f"{origin}/c/{BOOK_PASSAGES[9].id}"),
+    "changed": lambda tab, origin: tab.goto(f"{origin}/c/{cited('a.md', BEFORE)}"),
+    "changed, lost": lambda tab, origin: tab.goto(f"{origin}/c/{cited('a.md', LOST)}"),
+    "withdrawn": lambda tab, origin: tab.goto(f"{origin}/c/{cited('c.md', GONE)}"),
+    "unknown link": lambda tab, origin: tab.goto(f"{origin}/c/{'0' * 20}"),
+    "other language": lambda tab, origin: ask(tab, origin, "Как долго длится синдром отмены героина?"),
     "embed": lambda tab, origin: tab.goto(f"{origin}/embed"),
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+GONE_STATES = ("error", "withdrawn", "unknown link")
+
+
 @pytest.mark.parametrize("state", STATES)
-def test_page_has_no_accessibility_violation(browser: Browser, origin: str, state: str, scheme: str) -> None:
-    """This ensures that every page in every state, light and dark, on a telephone too, passes all of axe's rules."""
-    with browser.new_context(color_scheme=scheme, viewport={"width": 360, "height": 740}) as context:  # type: ignore[arg-type]
+def test_page_is_accessible_and_fits(browser: Browser, origin: str, state: str) -> None:
+    """This ensures that every page in every state passes all of axe's rules, light and dark, and fits every screen."""
+    with browser.new_context(viewport={"width": 360, "height": 740}) as context:
+        tab = context.new_page()
+        STATES[state](tab, origin)
+        for scheme in SCHEMES:
+            tab.emulate_media(color_scheme=scheme)
+            found = Axe().run(tab)
+            assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
+
+        # A small telephone, which is also 1280 pixels at 400 percent, and a very large screen.
+        for width in (320, 3840):
+            tab.set_viewport_size({"width": width, "height": 800})
+            assert tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+SPOKEN = {
+    "answer": """
+- region "5 passages from the library":
+  - heading "5 passages from the library" [level=2]
+  - article "Methadone":
+    - heading "Methadone" [level=3]
+    - paragraph: What it is
+    - paragraph:
+      - strong: "Before you read:"
+      - text: mentions injecting
+    - blockquote:
+      - mark: Methadone is a long-acting opioid. It is taken once a day.
+    - paragraph:
+      - link "Read it in the document"
+      - link "Go to the source"
+""",
+    "other language": """
+- heading "The language of this question is not understood here" [level=2]
+- paragraph: /Please ask in English\\./
+""",
+    "changed": """
+- heading "This passage has changed" [level=1]
+- paragraph:
+  - strong: It is not what was cited.
+- article "Title of a.md":
+  - heading "Title of a.md" [level=2]
+  - paragraph: The passage as it stands now
+  - paragraph:
+    - strong: "Before you read:"
+  - blockquote: The clinic opens at ten. Methadone is given until noon. Bring a card with your name.
+  - paragraph:
+    - link "Read it in the document"
+""",
+    "withdrawn": """
+- heading "This passage was withdrawn" [level=1]
+- paragraph: /Its words are not shown any more/
+- paragraph:
+  - link "Ask what the library says now"
+""",
+    "unknown link": """
+- heading "Not found" [level=1]
+- alert:
+  - paragraph: /There is nothing at this address/
+- paragraph:
+  - link "Ask a question"
+""",
+    "reader, moved": """
+- heading "Title of a.md" [level=1]
+- paragraph:
+  - strong: "Before you read:"
+- paragraph: /has moved/
+- article:
+  - paragraph:
+    - mark: Families are welcome at most groups. They need not register.
+- navigation "Passages of the document":
+  - link "Previous passage"
+""",
+}
+
+
+@pytest.mark.parametrize("state", SPOKEN)
+def test_screen_reader_hears_each_state(browser: Browser, origin: str, state: str) -> None:
+    """This ensures that the accessibility tree says what happened first, and then what there is and where it leads."""
+    with browser.new_context() as context:
         tab = context.new_page()
         STATES[state](tab, origin)
 
-        found = Axe().run(tab)
-
-    assert found.violations_count == 0, found.generate_report()
+        expect(tab.get_by_role("main")).to_match_aria_snapshot(SPOKEN[state])
 
 
 def test_abstention_with_a_notice_has_no_accessibility_violation(
@@ -143,7 +238,7 @@ def test_nothing_is_sent_elsewhere_kept_or_said(browser: Browser, origin: str) -
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
         for name, visit in STATES.items():
-            if name != "error":
+            if name not in GONE_STATES:  # of which the browser itself speaks on the console
                 visit(tab, origin)
                 assert tab.evaluate("localStorage.length + sessionStorage.length") == 0
         cookies = context.cookies()
@@ -153,15 +248,59 @@ def test_nothing_is_sent_elsewhere_kept_or_said(browser: Browser, origin: str) -
     assert (cookies, said) == ([], [])
 
 
-@pytest.mark.parametrize("width", [320, 3840])
-@pytest.mark.parametrize("state", STATES)
-def test_page_fits_every_screen(browser: Browser, origin: str, state: str, width: int) -> None:
-    """This ensures that nobody has to scroll sideways, on a small telephone or at 400 percent on a desk."""
-    with browser.new_context(viewport={"width": width, "height": 800}) as context:
-        tab = context.new_page()
-        STATES[state](tab, origin)
+OPTIONS: list[tuple[str, str, dict[str, str]]] = [
+    ("top-k", "10", {"top-k": "10"}),
+    ("source_type", "peer_reviewed", {"filters": '{"source_type":["peer_reviewed"]}'}),
+    ("lang", "en", {"lang": "en"}),
+    ("lang", "es", {"lang": "es"}),
+    ("theme", "light", {"theme": "light"}),
+    ("theme", "dark", {"theme": "dark"}),
+]
 
-        assert tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+# What a browser makes of the lines: the attributes of the box in them.
+_WRITTEN = """lines => {
+  const page = new DOMParser().parseFromString(lines.textContent, "text/html");
+  return Object.fromEntries([...page.querySelector("citewell-search").attributes].map((a) => [a.name, a.value]));
+}"""
+
+
+def test_every_option_is_in_the_lines(browser: Browser, origin: str) -> None:
+    """This ensures that each choice alone changes the box and the lines alike, and that taking it back does too."""
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.goto(f"{origin}/embed")
+        lines, preview = tab.locator("#snippet"), tab.locator("#preview")
+        first = lines.inner_text()
+        for name, value, attributes in OPTIONS:
+            field = tab.locator(f"select[name='{name}']")
+            default = field.input_value()
+            field.select_option(value)
+            written = lines.evaluate(_WRITTEN)
+
+            assert written == {"endpoint": origin, "top-k": "3", **attributes}
+            assert {key: preview.get_attribute(key) for key in attributes} == attributes
+            assert ("Su pregunta" in lines.inner_text()) is (value == "es")
+            field.select_option(default)
+            assert lines.inner_text() == first
+        every = tab.locator("select[name='source_type'] option").all_inner_texts()
+
+    assert every == ["All kinds of source", *KINDS.values()]
+    assert 'autocomplete="off"' in first
+
+
+def test_embedding_page_without_javascript(browser: Browser, origin: str) -> None:
+    """This ensures that a site owner without JavaScript gets lines that work, and no controls that do nothing."""
+    with browser.new_context(java_script_enabled=False) as context:
+        tab = context.new_page()
+        tab.goto(f"{origin}/embed")
+
+        expect(tab.get_by_text("Choosing and trying need JavaScript")).to_be_visible()
+        expect(tab.locator("#snippet")).to_contain_text(f'endpoint="{origin}"')
+        expect(tab.locator("#snippet")).to_contain_text("integrity=")
+        assert tab.get_by_role("combobox").count() == 0
+        assert tab.get_by_role("button").count() == 0
+        assert tab.get_by_role("heading", name="The box, live").count() == 0
 
 
 def test_site_owner_gets_lines_that_work(browser: Browser, origin: str) -> None:

@@ -93,7 +93,7 @@ def passage(
 
 def answer(*passages: AnswerPassage, confidence: float = 0.9, notices: int = 0, took_ms: float = 1.0) -> Answer:
     """Return an answer with these passages."""
-    notice = Notice("crisis", "overdose", "Call", "Call now", (), date(2024, 1, 1))
+    notice = Notice("crisis", "overdose", "Call", "Call now", (), date(2024, 1, 1), "en")
     return Answer(True, confidence, None, passages, (), (notice,) * notices, "snap", "2024-01-01T00:00:00Z", took_ms)
 
 

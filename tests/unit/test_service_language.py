@@ -94,6 +94,7 @@ def test_an_unknown_language_is_said_and_nothing_is_near(snapshot: Snapshot) -> 
     assert (answer.answered, answer.reason, answer.confidence) == (False, "language_not_supported", 0.0)
     assert (answer.passages, answer.nearest) == ((), ())
     assert answer.snapshot_id == snapshot.id
+    assert answer.languages == ("en",)
 
 
 def test_a_library_with_documents_in_that_language_is_searched(snapshot_with_spanish: Snapshot) -> None:
@@ -112,7 +113,7 @@ def test_the_notice_comes_whatever_the_language(snapshot: Snapshot) -> None:
     answer = ask(snapshot, "mi hermano no respira y tiene los labios azules, tomó heroína", AnswerPolicy(), board)
 
     assert answer.reason == "language_not_supported"
-    assert [notice.kind for notice in answer.notices] == ["crisis"]
+    assert [(notice.kind, notice.language) for notice in answer.notices] == [("crisis", "es")]
 
 
 def test_documents_in_an_unknown_language_are_a_warning(snapshot_with_spanish: Snapshot) -> None:
@@ -135,6 +136,7 @@ def test_health_and_page_say_it(tmp_path: Path) -> None:
     assert any("in the language es" in warning for warning in warnings)
     assert "Please ask in English or French." in page
     assert (reply["answered"], reply["reason"]) == (False, "language_not_supported")
+    assert reply["languages"] == ["en", "fr"]
 
 
 def test_codes_are_read_from_the_setting() -> None:

@@ -74,7 +74,8 @@ def test_answer_has_exactly_the_shape_of_the_design(tmp_path: Path) -> None:
 
     passage = sent["passages"][0]
     assert list(sent) == [
-        *("answered", "confidence", "reason", "passages", "nearest", "notices", "matched", "snapshot", "took_ms")
+        *("answered", "confidence", "reason", "passages", "nearest", "notices", "matched", "languages"),
+        *("snapshot", "took_ms"),
     ]
     assert list(passage) == [
         *("id", "rank", "score", "text", "start", "end", "evidence", "segments", "heading_path", "pages"),
@@ -114,6 +115,8 @@ def test_notice_is_sent_with_its_links(tmp_path: Path) -> None:
     assert (sent["passages"], len(sent["nearest"])) == ([], 1)
     assert sent["notices"][0]["links"] == [{"label": "Call", "href": "tel:112"}]
     assert sent["notices"][0]["verified_on"] == "2026-01-01"
+    assert sent["notices"][0]["language"] == "en"
+    assert sent["languages"] == []
 
 
 def test_filters_reach_the_index() -> None:
