@@ -130,10 +130,10 @@ def describe_security(document: dict[str, Any], settings: Settings) -> None:
 def _documented(error: TokenNeeded | AccessDenied) -> dict[str, Any]:
     problem = problem_from(error)
     headers: dict[str, Any] = {
-        "X-Request-ID": {"description": "Also in the server's log.", "schema": {"type": "string"}}
+        "X-Request-ID": {"description": "Also in the server's log.", "required": True, "schema": {"type": "string"}}
     }
     if problem.status == 401:
-        headers["WWW-Authenticate"] = {"description": CHALLENGE, "schema": {"type": "string"}}
+        headers["WWW-Authenticate"] = {"description": CHALLENGE, "required": True, "schema": {"type": "string"}}
     return {
         "description": problem.title,
         "headers": headers,

@@ -163,7 +163,7 @@ def test_several_workers_have_a_folder_for_their_figures() -> None:
     serve = COMPOSE["services"]["serve"]
 
     assert "--workers" in serve["command"]
-    assert any(mount.startswith("/tmp:rw") for mount in serve["tmpfs"])  # noqa: S108  the container's own
+    assert any(mount.startswith("/tmp:rw") for mount in serve["tmpfs"])
     assert unit("citewell.service")["PrivateTmp"] == ["yes"]
 
 
