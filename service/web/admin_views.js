@@ -129,7 +129,7 @@ export function showReport(build) {
     }
   }
   for (const [phase, value] of Object.entries(/** @type {Record<string, unknown>} */ (seconds ?? {}))) {
-    addCount(counts, `Seconds: ${(PHASES[phase] ?? phase).toLowerCase()}`, value);
+    addCount(counts, `Seconds: ${(PHASES[phase] ?? phase).toLowerCase()}`, Number(value).toFixed(1));
   }
   if (counts.childElementCount) {
     box.append(counts);

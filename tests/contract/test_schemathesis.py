@@ -1,4 +1,4 @@
-"""The whole OpenAPI document against the running application: generated requests, with every kind of token and without."""
+"""The OpenAPI document against the running application: generated requests, with each kind of token and without."""
 
 from __future__ import annotations
 
