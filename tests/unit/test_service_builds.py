@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import anyio
 import pytest
 from admin_support import waiting_process, write_corpus
 
-from index.build import BuildConfig, BuildReport, build_index
+from index.build import PHASES, BuildConfig, BuildReport, build_index
 from index.errors import StorageFailed
 from index.jobs import JobBook, JobRecord
 from index.store import IndexDir
@@ -254,6 +255,14 @@ def test_tokens_are_not_told_to_the_building_process(settings: Settings) -> None
 
     assert b"a" * 64 not in lines[0]
     assert b'"corpus"' in lines[0]
+
+
+def test_every_phase_has_words_for_people() -> None:
+    """This ensures that the admin page names each phase of a build, in their order, and no other."""
+    text = (Path(builds.__file__).parent / "web" / "admin_views.js").read_text("utf-8")
+    table = text[text.index("const PHASES =") :].partition("});")[0]
+
+    assert tuple(re.findall(r"^  (\w+): \"[A-Z][\w ]+\",$", table, re.MULTILINE)) == PHASES
 
 
 def test_unknown_build_is_not_found(settings: Settings) -> None:
