@@ -12,7 +12,6 @@ from ingest.errors import CorpusMissing
 from ingest.library import CorpusState, corpus_state
 from service.watching import Outcome, changes_in, keep_built
 
-
 UPLOAD = ".citewell-upload-0123456789abcdef.part"  # one that is just arriving over HTTP
 
 
@@ -152,7 +151,7 @@ def test_a_folder_that_vanishes_is_said_once_and_built_when_it_is_back() -> None
 
 
 def test_the_state_of_a_corpus_is_that_of_its_documents(tmp_path: Path) -> None:
-    """This ensures that editors' temporary files, uploads under way and other kinds start no build, and documents do."""
+    """This ensures that editors' temporary files, uploads under way and other kinds start no build; documents do."""
     (tmp_path / "a.md").write_text("one")
     before = corpus_state(tmp_path)
 
