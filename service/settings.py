@@ -8,15 +8,13 @@ file, environment, command line.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -28,7 +26,17 @@ from pydantic_settings import (
 from index.model_files import DEFAULT_MODEL
 from ingest.model import SourceType
 from service.errors import SettingsInvalid
-from service.tokens import check_token_list, parse_token_hash
+from service.setting_kinds import (
+    Folder,
+    Network,
+    Origin,
+    RateLimit,
+    TokenHashes,
+    WebAddress,
+    split_commas,
+    upper,
+)
+from service.tokens import parse_token_hash
 
 ENV_PREFIX = "CITEWELL_"
 SETTINGS_FILE_VARIABLE = "CITEWELL_SETTINGS_FILE"
@@ -37,56 +45,6 @@ _SHOWN_CHARS = 60
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # A long message over a large library on a busy machine; ten times what was measured for the usual question.
 _SLOW_ANSWER_S = 0.2
-_RATE = re.compile(r"[1-9][0-9]{0,4}\s*/\s*(second|minute|hour)|100000\s*/\s*(second|minute|hour)", re.IGNORECASE)
-
-
-def _split_commas(value: object) -> object:
-    """Let a list be written as `a, b` where only text can be written: in the environment and on the command line."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _check_origin(value: str) -> str:
-    scheme, _, host = value.partition("://")
-    is_origin = scheme in ("http", "https") and host and not set(host) & set("/?#@*, ")
-    if value != "*" and not is_origin:
-        raise ValueError('an origin such as "https://example.org" without a path, or "*"')
-    return value.lower()
-
-
-def _check_web_address(value: str) -> str:
-    if value and not value.startswith(("https://", "http://")):
-        raise ValueError('an address that starts with "https://" or "http://", or nothing')
-    return value.rstrip("/")
-
-
-def _check_not_empty(value: object) -> object:
-    """Refuse "", which a Path would take for the working directory."""
-    if value == "":
-        raise ValueError("the path of a folder")
-    return value
-
-
-def _upper(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
-
-
-def _check_rate(value: str) -> str:
-    """Return a rate as `AMOUNT/UNIT` without spaces, "" for "off": an empty variable would count as not set."""
-    if value.lower() == "off":
-        return ""
-    if value and not _RATE.fullmatch(value):
-        raise ValueError('a rate such as "60/minute": a number from 1 to 100000, a slash, second, minute or hour')
-    return "".join(value.lower().split())
-
-
-def _check_network(value: object) -> str:
-    try:
-        network = ip_network(str(value))
-    except ValueError as error:
-        raise ValueError(f'addresses or networks such as "127.0.0.1" or "10.0.0.0/8" ({error})') from error
-    if network.prefixlen == 0:
-        raise ValueError("proxies of yours, not every address there is: forged headers would be believed")
-    return str(network)
 
 
 def _hide(value: object) -> str:
@@ -94,15 +52,7 @@ def _hide(value: object) -> str:
     return f"a value of {len(str(value))} characters"
 
 
-TokenHashes = Annotated[
-    tuple[str, ...], NoDecode, BeforeValidator(_split_commas), AfterValidator(check_token_list), Field(repr=False)
-]
 _NEVER_SHOWN = frozenset({"admin_tokens", "read_tokens"})
-Folder = Annotated[Path, BeforeValidator(_check_not_empty)]
-RateLimit = Annotated[str, AfterValidator(_check_rate)]
-Network = Annotated[str, BeforeValidator(_check_network)]
-Origin = Annotated[str, AfterValidator(_check_origin)]
-WebAddress = Annotated[str, AfterValidator(_check_web_address)]
 
 
 class Settings(BaseSettings):
@@ -150,7 +100,7 @@ class Settings(BaseSettings):
         default="60/minute",
         description='Questions from one address, in each process: "60/minute", "5/second"; "off" sets no limit.',
     )
-    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(split_commas)] = Field(
         default=(),
         description='Proxies whose forwarding headers are believed, such as "10.0.0.0/8"; none by default.',
     )
@@ -204,19 +154,19 @@ class Settings(BaseSettings):
         default=Path("corpus/notices.toml"),
         description="File of crisis notices; without it nothing is shown to somebody in danger.",
     )
-    country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$"), BeforeValidator(_upper)] = Field(
+    country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$"), BeforeValidator(upper)] = Field(
         default="",
         description='Country whose numbers notices show, ISO 3166 code such as "US"; unset shows none.',
     )
     notice_language: Literal["en", "es"] = Field(
         default="en", description="Language of notices, en or es, where a question does not show its own."
     )
-    prefer_source_types: Annotated[tuple[SourceType, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+    prefer_source_types: Annotated[tuple[SourceType, ...], NoDecode, BeforeValidator(split_commas)] = Field(
         default=(),
         description="Kinds of source that come first among passages that fit about as well, best first, such as "
         '"government, peer_reviewed"; none by default.',
     )
-    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split_commas)] = Field(
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(split_commas)] = Field(
         default=(),
         description='Other sites whose pages may call the API, such as "https://example.org"; none by default.',
     )
