@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -137,8 +138,13 @@ def test_cancelled_build_stops_at_its_next_step(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("moment", ["publish", "tidy"])
-def test_published_build_is_not_called_cancelled(settings: Settings, moment: str) -> None:
+def test_published_build_is_not_called_cancelled(
+    settings: Settings, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """This ensures that word to stop which comes when the index is live already is too late, and the record true."""
+    left_alone = threading.Event()
+    monkeypatch.setattr(build_child, "_LEFT_ALONE_S", 0.0)
+    monkeypatch.setattr(build_child.os, "_exit", lambda _code: left_alone.set())
     book = JobBook(settings.index_dir)
 
     def build(settings: Settings, config: BuildConfig, on_progress: Progress) -> BuildReport:
@@ -155,6 +161,7 @@ def test_published_build_is_not_called_cancelled(settings: Settings, moment: str
     ended = worker.run(settings)
     os.close(lock)
 
+    assert left_alone.wait(5)
     assert ended.state == "succeeded"
     assert ended.report is not None
     assert ended.report["snapshot_id"] == IndexDir(settings.index_dir).current_id()
