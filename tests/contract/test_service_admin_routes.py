@@ -11,6 +11,7 @@ from admin_support import ADMIN, ZEBRA, admin_client, bearer, waiting_process
 from service_support import PROBLEM_MEMBERS
 from starlette.testclient import TestClient
 
+from index.manifest import FORMAT_VERSION
 from index.store import IndexDir
 from index.testing import tiny_documents, write_tiny_snapshot
 from service import builds
@@ -205,7 +206,7 @@ def test_going_back_and_what_can_not_be_gone_back_to(own: TestClient, tmp_path: 
     foreign = write_tiny_snapshot(index_dir, tiny_documents()[:1])
     damaged = write_tiny_snapshot(index_dir, tiny_documents()[:2])
     manifest = index_dir.snapshot_path(foreign) / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 999'))
+    manifest.write_text(manifest.read_text().replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 999'))
     assert "999" in manifest.read_text()
     with (index_dir.snapshot_path(damaged) / "dense.faiss").open("r+b") as file:
         file.seek(-1, 2)
