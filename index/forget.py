@@ -20,6 +20,7 @@ from index.catalogue import Catalogue
 from index.embed_corpus import cache_key
 from index.errors import DocumentStillThere, DocumentUnknown, IndexFault, SnapshotCorrupt
 from index.files import list_files, sha256_file, storage_errors
+from index.jobs import JobBook
 from index.model import EmbeddingInput, PassageEmbedder
 from index.permalinks import LinkState
 from index.snapshot import CATALOGUE_FILE
@@ -65,6 +66,7 @@ class ForgetReceipt:
     n_passages: int  # different ones, over all snapshots
     n_links: int  # ids of which nothing is kept but that they were withdrawn
     n_vectors: int  # taken out of the cache
+    n_job_records: int  # of builds over HTTP, all that had ended: their reports name documents
     checked: tuple[str, ...]
     residues: tuple[str, ...]  # what was found all the same: files and what they hold
     also_in: tuple[str, ...]  # documents of the library that hold some of the same passages
@@ -88,7 +90,7 @@ def forget_document(
     on_progress: Progress | None = None,
 ) -> ForgetReceipt:
     """
-    Remove a document from the live snapshot, older ones, the vector cache and the permalinks.
+    Remove a document from the live snapshot, older ones, the vector cache, the permalinks and the records of builds.
 
     Holds the writer's lock throughout; services go on serving, and follow to the new snapshot.
 
@@ -100,11 +102,11 @@ def forget_document(
         DocumentStillThere: its file is in the corpus. DocumentUnknown: nothing holds it.
         WriterBusy, StorageFailed, CorpusMissing, BuildRefused, ...: as `build_index`; running it again goes on.
     """
-    store = IndexDir(index_dir)
+    store, jobs = IndexDir(index_dir), JobBook(index_dir)
     with store.lock():
         survey = _Survey.of(store, document_id)
         trace = find_in_corpus(corpus, document_id)
-        if trace.file is None and not survey.is_known:
+        if trace.file is None and not survey.is_known and not jobs.mentions(document_id):
             raise DocumentUnknown(
                 "neither the corpus nor any snapshot has a document of that id",
                 where=document_id,
@@ -117,13 +119,14 @@ def forget_document(
         kept, cache_notes = _purge_cache(store)
         live = str(store.current_id())
         past = read_past(next(info for info in store.list_snapshots() if info.id == live))
+        n_job_records = jobs.clear()
         removed = _drop(store, survey, live, past)
         notes = [*cache_notes, *(f"an interrupted run had left {name}" for name in survey.leftovers)]
         if trace.has_table:
             notes.append(f'library.toml still has a table documents."{document_id}": take it out')
         if report is not None and survey.was_rolled_back:
             notes.append("an older snapshot had been rolled back to; the rebuild took the corpus as it is now")
-        residues, checked = _check(store, survey, past)
+        residues, checked = _check(store, jobs, survey, past)
         return ForgetReceipt(
             document_id=document_id,
             forgotten_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -134,6 +137,7 @@ def forget_document(
             n_passages=len(survey.passages),
             n_links=sum(i in past.links for i in survey.passages),
             n_vectors=sum(n for key, n in cached.items() if key not in kept),
+            n_job_records=n_job_records,
             checked=checked,
             residues=residues,
             also_in=_also_in(survey, past),
@@ -315,11 +319,12 @@ def _also_in(survey: _Survey, past: Past) -> tuple[str, ...]:
     return tuple(past.words.documents[number] for number in sorted(numbers))
 
 
-def _check(store: IndexDir, survey: _Survey, live: Past) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _check(store: IndexDir, jobs: JobBook, survey: _Survey, live: Past) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Look again at everything that is left; returns what was found, and what was checked."""
     again = _Survey.of(store, survey.document_id)
     residues = [f"snapshot {holder.info.id} holds it or can't be read" for holder in again.holders]
     residues += [f"{name} was not deleted" for name in again.leftovers]
+    residues += ["the record of a build names it"] if jobs.mentions(survey.document_id) else []
     with storage_errors(store.path):
         residues += list(_find_words(store.path, list(_probes(survey, live))))
     checked = (
@@ -327,6 +332,7 @@ def _check(store: IndexDir, survey: _Survey, live: Past) -> tuple[tuple[str, ...
         "its ids lead to “withdrawn” and to nothing else",
         "the vector cache holds the vectors of the live snapshot and no others; its file was rewritten",
         "no file of the index folder holds one of its longest passages, byte for byte (UTF-8, UTF-16)",
+        "no record of a build names it",
         "nothing is left of interrupted builds",
     )
     return tuple(residues), checked

@@ -9,6 +9,7 @@ is started or of HTTP.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -178,11 +179,20 @@ class JobBook:
         """Tell whether somebody left word."""
         return self._cancel_path(job_id).exists()
 
-    def clear(self) -> None:
-        """Delete every record that is at its end: reports name documents and quote their titles."""
-        for record in self.recent():
-            if not record.is_under_way:
-                self._remove(record.id)
+    def clear(self) -> int:
+        """Delete every record that is at its end, as reports name documents and quote their titles; return how many."""
+        ended = [record.id for record in self.recent() if not record.is_under_way]
+        for job_id in ended:
+            self._remove(job_id)
+        return len(ended)
+
+    def mentions(self, document_id: str) -> bool:
+        """Tell whether a record names a document, as a path in its report or in the sentence of an error."""
+        name = re.escape(json.dumps(document_id, ensure_ascii=False)[1:-1])
+        pattern = re.compile(rf"(?<![\w./-]){name}(?![\w/-]|\.\w)")
+        with storage_errors(self.path):
+            texts = (path.read_text("utf-8", "replace") for path in self.path.glob("*.json"))
+            return bool(document_id) and any(map(pattern.search, texts))
 
     def _now(self) -> str:
         return f"{self._clock():%Y-%m-%dT%H:%M:%SZ}"

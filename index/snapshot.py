@@ -120,7 +120,7 @@ def check_sha256_sums(path: Path, manifest: Manifest) -> Iterator[SnapshotCorrup
     for name, (_, actual) in sorted(sha256_files(path, list(manifest.files)).items()):
         if actual != manifest.files[name].sha256:
             expected = manifest.files[name].sha256
-            what = f"the file changed: its SHA-256 is {actual}, sealed was {expected}"
+            what = f"{name} changed: its SHA-256 is {actual}, sealed was {expected}"
             yield SnapshotCorrupt(what, where=str(path / name), fix=_FIX)
 
 
@@ -146,14 +146,14 @@ def _check_files(path: Path, manifest: Manifest, check_sha256: bool) -> None:
     with _reading(path):
         present = set(list_files(path)) - {MANIFEST_FILE}
         for name in sorted(manifest.files.keys() - present):
-            raise SnapshotCorrupt("the file is missing", where=str(path / name), fix=_FIX)
+            raise SnapshotCorrupt(f"{name} is missing", where=str(path / name), fix=_FIX)
         for name in sorted(present - manifest.files.keys()):
             # It may be harmless, or the text of a withdrawn document: a snapshot holds what was sealed, nothing else.
-            what = "the file does not belong to the snapshot"
+            what = f"{name} does not belong to the snapshot"
             raise SnapshotCorrupt(what, where=str(path / name), fix="move it elsewhere or delete it")
         for name, identity in manifest.files.items():
             if (size := (path / name).stat().st_size) != identity.bytes:
-                what = f"the file has {size} bytes, sealed were {identity.bytes}"
+                what = f"{name} has {size} bytes, sealed were {identity.bytes}"
                 raise SnapshotCorrupt(what, where=str(path / name), fix=_FIX)
         if check_sha256:
             for error in check_sha256_sums(path, manifest):

@@ -15,7 +15,9 @@ from service.problems import PROBLEM_MEDIA_TYPE, Problem, request_invalid
 from service.settings import Settings
 
 NO_STORE = {"cache-control": "no-store"}
-_HEADERS_OUT = {"X-Request-ID": {"description": "Also in the server's log.", "schema": {"type": "string"}}}
+_HEADERS_OUT = {
+    "X-Request-ID": {"description": "Also in the server's log.", "required": True, "schema": {"type": "string"}}
+}
 _Asked = TypeVar("_Asked", bound=BaseModel)
 
 

@@ -38,7 +38,7 @@ def add_admin_index(app: FastAPI, service: Service, builds: Builds) -> None:
     """Add the routes under /v1/admin for builds and snapshots."""
     _add_start(app, service, builds)
     _add_builds(app, builds)
-    _add_events(app, builds)
+    _add_events(app, service, builds)
     _add_snapshots(app, service)
     _add_rollback(app, service)
 
@@ -100,7 +100,7 @@ def _add_builds(app: FastAPI, builds: Builds) -> None:
         return admin_json(BuildOut.from_record(builds.cancel(build_id)), 202)
 
 
-def _add_events(app: FastAPI, builds: Builds) -> None:
+def _add_events(app: FastAPI, service: Service, builds: Builds) -> None:
     documented = answers(None, (404, 422))
     documented[200]["content"] = {
         "text/event-stream": {
@@ -133,21 +133,22 @@ def _add_events(app: FastAPI, builds: Builds) -> None:
         Send the build's record as server-sent events whenever it changes, at most four times a second.
 
         Every event holds the whole state, so that one that is missed is no loss. `progress` events are followed by one
-        `end` event, then the stream ends. Comments come between as a sign of life.
+        `end` event, then the stream ends. Comments come between as a sign of life. A stream that ends without an `end`
+        event is to be asked for again: the serving process was stopped.
         """
         seen = request.headers.get("last-event-id", "").strip() or "0"
         if not (seen.isascii() and seen.isdecimal() and len(seen) < 10):
             raise RequestInvalid("is not the id of an event", where="Last-Event-ID", fix="send the id last seen")
         await anyio.to_thread.run_sync(builds.find, build_id)
         return StreamingResponse(
-            _events(builds, build_id, int(seen)),
+            _events(builds.follow(build_id, int(seen), service.draining.is_set)),
             media_type="text/event-stream",
             headers={**NO_STORE, "x-accel-buffering": "no"},
         )
 
 
-async def _events(builds: Builds, build_id: str, after: int) -> AsyncIterator[str]:
-    async for record in builds.follow(build_id, after):
+async def _events(records: AsyncIterator[JobRecord | None]) -> AsyncIterator[str]:
+    async for record in records:
         yield ": still there\n\n" if record is None else event_of(record)
 
 

@@ -389,4 +389,6 @@ def _text_responses() -> dict[int | str, dict[str, Any]]:
     return responses
 
 
-_HEADERS_OUT = {"X-Request-ID": {"description": "Also in the server's log.", "schema": {"type": "string"}}}
+_HEADERS_OUT = {
+    "X-Request-ID": {"description": "Also in the server's log.", "required": True, "schema": {"type": "string"}}
+}

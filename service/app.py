@@ -15,13 +15,13 @@ from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from index.live import LiveSnapshot
-from service.admin import add_admin
+from service.admin import Admin, add_admin
 from service.admission import Admission, Places
 from service.api import add_api
-from service.box import add_box
+from service.box import Box, add_box
 from service.client_address import ForwardedClient
 from service.desk import Desk
-from service.edge import CorsWithProblems, CrashGuard, Edge, error_handlers, show_app_error
+from service.edge import CorsWithProblems, CrashGuard, Edge, RenderError, error_handlers, show_app_error
 from service.embed_page import add_embed_page
 from service.gap_routes import add_gap_report, open_gap_counts
 from service.guard import describe_security, make_guard
@@ -70,23 +70,7 @@ def create_app(
     pages = Pages()
     render = render_error(pages, service)
     places = Places(settings.threads + settings.max_waiting)
-    desk = Desk(places, RateLimiter(settings.rate_limit) if settings.rate_limit else None)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:  # noqa: ARG001  the framework's signature
-        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
-        # A thread of its own: those of the requests may all hang when the process is to end.
-        own = CapacityLimiter(1)
-        refresher = Refresher(live, settings.refresh_s, files, metrics)
-        # Before the first request: whoever is let in finds what there is.
-        await anyio.to_thread.run_sync(refresher.look, limiter=own)
-        refresher.start()
-        yield {DRAINING: service.draining}
-        await anyio.to_thread.run_sync(refresher.stop, limiter=own)
-        if admin is not None:
-            await anyio.to_thread.run_sync(admin.stop, limiter=own)
-        live.close()
-
+    running = _Running(service, Refresher(live, settings.refresh_s, files, metrics))
     app = FastAPI(
         title="Citewell",
         version=service.version,
@@ -96,23 +80,74 @@ def create_app(
         # FastAPI's own pages load scripts from a third party.
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
+        lifespan=running.lifespan,
         redirect_slashes=False,
         exception_handlers=error_handlers(render),
         # In front of every route, whoever adds it.
         dependencies=[Depends(make_guard(settings))],
     )
+    _add_routes(app, service, pages, Desk(places, RateLimiter(settings.rate_limit) if settings.rate_limit else None))
+    running.admin = add_admin(app, service)
+    # FastAPI's documented way to extend the document; mypy sees a method.
+    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+    add_embed_page(app, pages, _add_middleware(app, service, places, render))
+    return app
+
+
+class _Running:
+    """What begins and ends with the application: the looks for new snapshots, builds over HTTP, the open snapshot."""
+
+    def __init__(self, service: Service, refresher: Refresher) -> None:
+        self._service = service
+        self._refresher = refresher
+        self.admin: Admin | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[dict[str, object]]:  # noqa: ARG002  the framework's signature
+        """Begin before the first request, end after the last one."""
+        anyio.to_thread.current_default_thread_limiter().total_tokens = self._service.settings.threads
+        # A thread of its own: those of the requests may all hang when the process is to end.
+        own = CapacityLimiter(1)
+        # Before the first request: whoever is let in finds what there is.
+        await anyio.to_thread.run_sync(self._refresher.look, limiter=own)
+        self._refresher.start()
+        yield {DRAINING: self._service.draining}
+        await anyio.to_thread.run_sync(self._refresher.stop, limiter=own)
+        if self.admin is not None:
+            await anyio.to_thread.run_sync(self.admin.stop, limiter=own)
+        self._service.live.close()
+
+
+def _add_routes(app: FastAPI, service: Service, pages: Pages, desk: Desk) -> None:
+    """Add the routes for asking and reading."""
     add_api(app, service, desk)
     add_library_pages(app, service, pages)
-    admin = add_admin(app, service)
     if service.gaps is not None:
         add_gap_report(app, service, service.gaps)
     add_pages(app, service, pages, desk)
-    # FastAPI's documented way to extend the document; mypy sees a method.
-    app.openapi = lambda: _openapi(app, settings)  # type: ignore[method-assign]
+
+
+def _add_middleware(app: FastAPI, service: Service, places: Places, render: RenderError) -> Box:
+    """
+    Put around the routes what every request passes; the last one added is the outermost.
+
+    From the inside out:
+
+    - `CrashGuard`: nearest to the routes, so that what nobody foresaw is a problem document to all that follow;
+    - `Admission`: places and the time limit; outside of it nothing takes long;
+    - CORS: outside of both, so that a page of another site can read their refusals too (429, 503 and their notices);
+    - the search box (`add_box`): outside of CORS, as every site may load its script, whatever the allow-list says;
+    - `Edge`: request id, security headers and the log line of whatever was answered, preflights included;
+    - `ForwardedClient`: outermost, so that everybody inside sees the client that the operator's proxy names.
+
+    Returns:
+        The search box, whose route comes with it.
+    """
+    settings = service.settings
     app.add_middleware(CrashGuard, render=render)
-    show = partial(show_app_error, render)
-    app.add_middleware(Admission, places=places, timeout_s=settings.request_timeout_s, render=show)
+    app.add_middleware(
+        Admission, places=places, timeout_s=settings.request_timeout_s, render=partial(show_app_error, render)
+    )
     if settings.cors_origins:
         app.add_middleware(
             CorsWithProblems,
@@ -122,10 +157,10 @@ def create_app(
             + (["authorization"] if settings.read_tokens else []),
             expose_headers=_EXPOSED,
         )
-    add_embed_page(app, pages, add_box(app))
-    app.add_middleware(Edge, metrics=metrics)
+    box = add_box(app)
+    app.add_middleware(Edge, metrics=service.metrics)
     app.add_middleware(ForwardedClient, trusted=settings.trusted_proxies, on_untrusted=service.forged.set)
-    return app
+    return box
 
 
 def _openapi(app: FastAPI, settings: Settings) -> dict[str, Any]:

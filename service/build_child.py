@@ -83,17 +83,18 @@ class Worker:
             return book.change(self._record, state="failed", error=shown)
         except Exception as error:  # noqa: BLE001  a record that says so beats a process that is gone
             return book.change(self._record, state="failed", error=_unexpected(error))
-        values = bounded_report(_plain(dataclasses.asdict(report)))
-        return book.change(self._record, state="succeeded", report=values)
+        return book.change(self._record, state="succeeded", report=_told(report))
 
     def _on_progress(self, phase: str, done: int, total: int) -> None:
-        if self._is_alone.is_set():
+        # Once it is live nothing stops it any more: the record would say that nothing was published.
+        is_live = phase == "tidy" or (phase == "publish" and done > 0)
+        if self._is_alone.is_set() and not is_live:
             raise _Stopped("interrupted")
         now = time.monotonic()
         is_last = 0 < total <= done
         if phase == self._record.phase and now < self._next_write and not is_last:
             return
-        if self._book.is_cancelled(self._record.id):
+        if not is_live and self._book.is_cancelled(self._record.id):
             raise _Stopped("cancelled")
         self._next_write = now + _PROGRESS_EVERY_S
         # A disk that is full stops the build where it matters; what it shows on the way does not.
@@ -157,9 +158,10 @@ def _unexpected(error: Exception) -> JobError:
     return JobError(code="internal_error", what=what, where=place[0], fix="report it with this line")
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the same in JSON's own types."""
-    return dict(json.loads(json.dumps(values, default=str)))
+def _told(report: BuildReport) -> dict[str, Any]:
+    """Return a report in JSON's own types, flat, so that no list of it, those of the changes included, is endless."""
+    values = dict(json.loads(json.dumps(dataclasses.asdict(report), default=str)))
+    return bounded_report(values | values.pop("changes"))
 
 
 def main() -> None:

@@ -99,15 +99,18 @@ class Builds:
             self.book.ask_to_cancel(job_id)
         return record
 
-    async def follow(self, job_id: str, after: int) -> AsyncIterator[JobRecord | None]:
+    async def follow(
+        self, job_id: str, after: int, is_over: Callable[[], bool] = lambda: False
+    ) -> AsyncIterator[JobRecord | None]:
         """
         Yield a build's record whenever it has changed, the last time when it is at its end; None as a sign of life.
 
         Args:
             after: the revision that the caller has seen, 0 for none.
+            is_over: tells that this process is to end; whoever follows goes on at another one, or finds it restarted.
         """
         seen, silent_s = after, 0.0
-        while True:
+        while not is_over():
             record = await anyio.to_thread.run_sync(self.book.get, job_id)
             if record is None:  # deleted, as more builds were started than are kept
                 return

@@ -1,17 +1,35 @@
 """The gap report over HTTP: its route and its schema. Counts nothing."""
 
 # No postponed annotations here: the framework reads them.
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from service.admin_answers import answers
 from service.gaps import GapCounts, GapReport
-from service.problems import PROBLEM_MEDIA_TYPE
 from service.runtime import Service
 from service.settings import Settings
 
 GAPS_PATH: Final = "/v1/admin/gaps"
+
+
+_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "snapshot_id": "20260601T093012Z-7be13a02",
+    "process": "5f0c2a9d41be7730",
+    "processes": 2,
+    "step": 10,
+    "reset_after_h": 168.0,
+    "off_topic_at_least": 30,
+    "gaps": [
+        {
+            "at_least": 20,
+            "passages": 14,
+            "documents": [{"id": "guides/naloxone.md", "title": "How to use naloxone"}],
+            "headings": ["After the dose"],
+        }
+    ],
+}
 
 
 class _Model(BaseModel):
@@ -40,6 +58,8 @@ class GapReportOut(_Model):
 
     Made from counts in one process's memory; no question is kept.
     """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     snapshot_id: str
     process: str = Field(description="Each serving process counts for itself; this tells them apart. New at a restart.")
@@ -75,21 +95,12 @@ def add_gap_report(app: FastAPI, service: Service, counts: GapCounts) -> None:
         GAPS_PATH,
         operation_id="get_gaps",
         summary="What is asked for and not in the library",
-        responses={status: _problem(title) for status, title in _PROBLEMS.items()},
-        response_model=GapReportOut,
+        responses=answers(GapReportOut, (503,)),
     )
     def get_gaps() -> Response:
         """Tell near which parts of the library questions found no answer, in rounded numbers."""
         report = gap_report(service, counts)
         return Response(report.model_dump_json(), media_type="application/json", headers={"cache-control": "no-store"})
-
-
-_PROBLEMS = {500: "Internal error", 503: "Nothing has been indexed yet"}
-
-
-def _problem(title: str) -> dict[str, Any]:
-    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
-    return {"description": title, "content": content}
 
 
 def _report_out(report: GapReport, settings: Settings) -> GapReportOut:

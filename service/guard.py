@@ -36,13 +36,17 @@ def make_guard(settings: Settings, today: Callable[[], date] | None = None) -> G
     admin = tuple(parse_token_hash(entry) for entry in settings.admin_tokens)
     readers = tuple(parse_token_hash(entry) for entry in settings.read_tokens)
     day = today or (lambda: datetime.now(UTC).date())
+    latest = day()
 
     async def guard(request: Request) -> None:
+        nonlocal latest
         path = request.url.path
         needs_admin = path.startswith(ADMIN_PREFIX)
         if not needs_admin and (not readers or path in _OPEN or path.startswith(_OPEN_FOLDER)):
             return
-        access = find_access(request.headers.getlist("authorization"), admin, readers, day())
+        # A clock that is set back opens nothing that was closed already.
+        latest = max(latest, day())
+        access = find_access(request.headers.getlist("authorization"), admin, readers, latest)
         if access is Access.EXPIRED:
             raise token_expired()
         if access is Access.NONE:
@@ -130,10 +134,10 @@ def describe_security(document: dict[str, Any], settings: Settings) -> None:
 def _documented(error: TokenNeeded | AccessDenied) -> dict[str, Any]:
     problem = problem_from(error)
     headers: dict[str, Any] = {
-        "X-Request-ID": {"description": "Also in the server's log.", "schema": {"type": "string"}}
+        "X-Request-ID": {"description": "Also in the server's log.", "required": True, "schema": {"type": "string"}}
     }
     if problem.status == 401:
-        headers["WWW-Authenticate"] = {"description": CHALLENGE, "schema": {"type": "string"}}
+        headers["WWW-Authenticate"] = {"description": CHALLENGE, "required": True, "schema": {"type": "string"}}
     return {
         "description": problem.title,
         "headers": headers,

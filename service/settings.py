@@ -26,7 +26,16 @@ from pydantic_settings import (
 from index.model_files import DEFAULT_MODEL
 from ingest.model import SourceType
 from service.errors import SettingsInvalid
-from service.setting_types import Folder, Network, Origin, RateLimit, TokenHashes, WebAddress, split_commas, upper
+from service.setting_kinds import (
+    Folder,
+    Network,
+    Origin,
+    RateLimit,
+    TokenHashes,
+    WebAddress,
+    split_commas,
+    upper,
+)
 from service.tokens import parse_token_hash
 
 ENV_PREFIX = "CITEWELL_"

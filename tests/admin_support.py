@@ -40,6 +40,15 @@ def write_corpus(folder: Path) -> Path:
     return folder
 
 
+def pages(folder: Path, count: int) -> None:
+    """Write documents that take a while to embed."""
+    for number in range(count):
+        text = "\n\n".join(
+            f"## Part {part}\n\n" + f"Kit {number}.{part} holds naloxone for {part} days. " * 12 for part in range(12)
+        )
+        (folder / "corpus" / f"page-{number:03}.md").write_text(f"# Page {number}\n\n{text}\n")
+
+
 @contextmanager
 def admin_client(folder: Path, *, is_built: bool = True, **settings: object) -> Iterator[TestClient]:
     """Serve a tiny snapshot beside the small library, with two admin tokens, one for reading and an expired one."""

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,16 +149,19 @@ def resident_bytes_of(pid: int) -> int:
 
 
 @contextmanager
-def serving(index_dir: Path, folder: Path, *options: str, **variables: str) -> Iterator[Server]:
+def serving(
+    index_dir: Path, folder: Path, *options: str, program: Sequence[str] = CITEWELL, **variables: str
+) -> Iterator[Server]:
     """
     Start a process on a free port and wait until it answers health.
 
     Args:
         folder: working directory; standard output and error are written to files in it.
+        program: another one that serves like `citewell`.
         variables: settings as environment variables, with their prefix.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    command = [*CITEWELL, "serve", "--port", "0", "--index-dir", str(index_dir), *options]
+    command = [*program, "serve", "--port", "0", "--index-dir", str(index_dir), *options]
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, env=environment(**variables), cwd=folder)
     server = Server(process, 0, folder)

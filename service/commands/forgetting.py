@@ -51,6 +51,8 @@ def _print_receipt(receipt: ForgetReceipt, settings: Settings) -> None:
         f"removed: {receipt.n_passages} passages, {receipt.n_vectors} vectors; "
         f"of {receipt.n_links} ids only that they were withdrawn is kept"
     )
+    if receipt.n_job_records:
+        print_line(f"deleted: {receipt.n_job_records} records of builds over HTTP, as their reports name documents")
     for sentence in receipt.checked if receipt.is_complete else ():
         print_line(f"checked: {sentence}")
     for residue in receipt.residues:

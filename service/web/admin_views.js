@@ -103,42 +103,99 @@ export function findingsBox(findings) {
   return make("details", {}, make("summary", { text: summary }), list);
 }
 
-/** Show whatever a report holds. @param {Build} build */
+/** Show a report: what changed and what failed first, then the figures. @param {Build} build */
 export function showReport(build) {
   const box = part("report", HTMLElement);
   box.replaceChildren(make("h3", { text: OUTCOMES[build.state] ?? build.state }));
   if (build.error) {
-    const place = build.error.where ? `${build.error.where}: ` : "";
+    const place = build.error.where ? `${PHASES[build.error.where] ?? build.error.where}: ` : "";
     box.append(make("p", { className: "fault", text: sentences(`${place}${build.error.what}`, build.error.fix) }));
   }
-  const counts = make("dl", { className: "counts" });
-  const lists = document.createDocumentFragment();
-  const leftOut = /** @type {Record<string, number>} */ (build.report?.left_out ?? {});
-  for (const [name, value] of Object.entries(build.report ?? {})) {
-    if (name === "left_out") {
-      continue;
-    }
+  const { left_out: leftOut, seconds, ...values } = build.report ?? {};
+  const more = /** @type {Record<string, number>} */ (leftOut ?? {});
+  const entries = Object.entries(values);
+  if (entries.length) {
+    box.append(make("p", { text: changedText(values, more) }));
+  }
+  for (const [name, value] of inOrder(entries, LISTS)) {
     if (Array.isArray(value)) {
-      lists.append(reportList(name, value, leftOut[name] ?? 0));
-    } else if (value !== null && typeof value === "object") {
-      for (const [key, one] of Object.entries(value)) {
-        addCount(counts, `${name} ${key}`, one);
-      }
-    } else {
-      addCount(counts, name, value);
+      box.append(reportList(name, value, more[name] ?? 0));
     }
+  }
+  const counts = make("dl", { className: "counts" });
+  for (const [name, value] of inOrder(entries, FIGURES)) {
+    if (!Array.isArray(value)) {
+      addCount(counts, FIGURES[name] ?? words(name), name === "peak_memory_bytes" ? size(Number(value)) : value);
+    }
+  }
+  for (const [phase, value] of Object.entries(/** @type {Record<string, unknown>} */ (seconds ?? {}))) {
+    addCount(counts, `Seconds: ${(PHASES[phase] ?? phase).toLowerCase()}`, Number(value).toFixed(1));
   }
   if (counts.childElementCount) {
     box.append(counts);
   }
-  box.append(lists);
   box.focus();
+}
+
+/** The names of lists and figures, in the order in which a person wants to know. */
+const LISTS = /** @type {Record<string, string>} */ ({
+  failures: "Could not be read",
+  added: "Added",
+  changed: "Changed",
+  moved: "Moved",
+  removed: "Withdrawn",
+  warnings: "Read with a warning",
+  ignored: "Left alone: no reader takes that kind",
+});
+
+const FIGURES = /** @type {Record<string, string>} */ ({
+  n_documents: "Documents",
+  n_passages: "Passages",
+  n_sentences: "Sentences",
+  n_unchanged: "Documents unchanged",
+  n_read: "Files read",
+  n_embedded: "Passages embedded",
+  n_reused: "Passages embedded before",
+  embedding_passages_per_s: "Passages embedded per second",
+  peak_memory_bytes: "Most memory used",
+  snapshot_id: "Published state",
+  previous_id: "State before",
+});
+
+/**
+ * Put what is known into the order of its names, before what is not.
+ * @param {[string, unknown][]} entries @param {Record<string, string>} names
+ */
+function inOrder(entries, names) {
+  const order = Object.keys(names);
+  /** @param {string} name */
+  const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
+  return [...entries].sort(([a], [b]) => place(a) - place(b));
+}
+
+/** @param {Record<string, unknown>} report @param {Record<string, number>} more */
+function changedText(report, more) {
+  const kinds = /** @type {Record<string, string>} */ ({
+    added: "added",
+    changed: "changed",
+    moved: "moved",
+    removed: "withdrawn",
+    failures: "not readable",
+  });
+  const told = Object.entries(kinds).map(([name, word]) => {
+    const listed = report[name];
+    const n = (Array.isArray(listed) ? listed.length : 0) + (more[name] ?? 0);
+    return n ? `${n} ${word}` : "";
+  });
+  return `Documents: ${told.filter(Boolean).join(", ") || "none changed"}.`;
 }
 
 /** @param {HTMLElement} list @param {string} name @param {unknown} value */
 function addCount(list, name, value) {
-  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
-  list.append(make("div", {}, make("dt", { text: words(name) }), make("dd", { text })));
+  const text = value !== null && typeof value === "object" ? JSON.stringify(value) : String(value ?? "");
+  if (text) {
+    list.append(make("div", {}, make("dt", { text: name }), make("dd", { text })));
+  }
 }
 
 /** @param {string} name @param {unknown[]} values @param {number} more */
@@ -146,14 +203,15 @@ function reportList(name, values, more) {
   if (values.length === 0) {
     return document.createDocumentFragment();
   }
-  const list = make("ul", { className: "small" }, ...values.map((value) => make("li", { text: entry(value) })));
+  const told = values.map((value) => (name === "moved" ? [value].flat().join(" → ") : entry(value)));
+  const list = make("ul", { className: "small" }, ...told.map((text) => make("li", { text })));
   if (more) {
     list.append(make("li", { text: `and ${more} more` }));
   }
   const box = document.createElement("details");
   // What went wrong is seen without another click.
-  box.open = name.startsWith("fail") || values.length <= 5;
-  box.append(make("summary", { text: `${words(name)}: ${values.length + more}` }), list);
+  box.open = name === "failures" || values.length <= 5;
+  box.append(make("summary", { text: `${LISTS[name] ?? words(name)}: ${values.length + more}` }), list);
   return box;
 }
 
@@ -190,11 +248,18 @@ export function snapshotItem(snapshot, onRollBack) {
   return item;
 }
 
+/** Those of index/build.py, in its order. */
 const PHASES = /** @type {Record<string, string>} */ ({
   read: "Reading documents",
   split: "Cutting passages",
   embed: "Embedding passages",
+  write: "Writing the index",
+  link: "Finding where old links lead",
+  seal: "Sealing the new state",
   verify: "Proving every quote",
+  gate: "Asking the test questions",
+  publish: "Publishing",
+  tidy: "Clearing up",
 });
 
 export const UNDER_WAY = ["queued", "running"];

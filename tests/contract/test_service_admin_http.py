@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
-from admin_support import ADMIN, EXPIRED, READ, SECOND_ADMIN, admin_client, bearer, waiting_process
+from admin_support import ADMIN, EXPIRED, READ, SECOND_ADMIN, TODAY, admin_client, bearer, waiting_process
 from service_support import PROBLEM_MEMBERS, tiny_client
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from service import builds, guard
+from service.errors import TokenExpired
 from service.settings import Settings
+from service.tokens import new_token
 
 BUILD = "20260601T093000Z-00000000"
 ROUTES = [
@@ -176,13 +181,13 @@ def test_script_makes_text_and_keeps_nothing() -> None:
     assert all(len(path.read_text().splitlines()) <= 400 for path in scripts)
 
 
-@pytest.mark.parametrize("allowed_origin", ["https://example.org", "*"])
+@pytest.mark.parametrize("allowed", ["https://example.org", "*"])
 @pytest.mark.parametrize("path", ["/v1/admin/documents", "/v1/admin/builds", "/admin"])
-def test_no_other_site_reaches_admin_routes(tmp_path: Path, path: str, allowed_origin: str) -> None:
+def test_no_other_site_reaches_admin_routes(tmp_path: Path, path: str, allowed: str) -> None:
     """This ensures that cors_origins opens asking and reading, and never administering, preflight or not."""
     origin = {"origin": "https://example.org"}
     preflight = {**origin, "access-control-request-method": "GET", "access-control-request-headers": "authorization"}
-    with admin_client(tmp_path, cors_origins=(allowed_origin,)) as client:
+    with admin_client(tmp_path, cors_origins=(allowed,)) as client:
         asked = client.get("/v1/documents", headers={**origin, **bearer(READ.token)})
         allowed = client.options("/v1/ask", headers={**preflight, "access-control-request-method": "POST"})
         admin = client.get(path, headers={**origin, **bearer(ADMIN.token)})
@@ -250,3 +255,34 @@ def test_settings_are_not_in_the_health_answer(client: TestClient) -> None:
     text = client.get("/v1/health").text + client.get("/openapi.json").text + client.get("/admin").text
 
     assert settings.admin_tokens[0][:16] not in text
+
+
+def test_clock_that_is_set_back_opens_nothing() -> None:
+    """This ensures that a token that has expired stays so while the process runs, and a good one good."""
+    ends = new_token(TODAY)
+    guard_day = TODAY
+    settings = Settings(admin_tokens=(ends.setting, ADMIN.setting))
+    check = guard.make_guard(settings, lambda: guard_day)
+
+    def outcome(token: str) -> str:
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/v1/admin/builds",
+            "headers": [(b"authorization", f"Bearer {token}".encode())],
+            "query_string": b"",
+            "server": ("x", 80),
+            "scheme": "http",
+        }
+        try:
+            anyio.run(check, Request(scope))
+        except TokenExpired:
+            return "expired"
+        return "open"
+
+    told = []
+    for days in (0, 1, -30, 1):
+        guard_day = TODAY + timedelta(days=days)
+        told.append((outcome(ends.token), outcome(ADMIN.token)))
+
+    assert told == [("open", "open"), ("expired", "open"), ("expired", "open"), ("expired", "open")]

@@ -125,11 +125,13 @@ def test_upload_build_report_rollback(page: Page, server: AdminServer) -> None:
     look(page, "uploads")
 
     build(page, server)
-    expect(page.locator("#report")).to_contain_text("documents")
+    expect(page.locator("#report > p")).to_have_text("Documents: 2 added.")
+    expect(page.locator("#report details").first).to_contain_text("Added: 2")
+    expect(page.locator("#report details").first).to_contain_text("guides/zebra.md")
     assert server.ask("zebra clinic hours")[0] == "guides/zebra.md"
     page.get_by_text("Earlier builds").click()
     page.locator("#builds").get_by_role("button").last.click()
-    expect(page.locator("#report .counts")).to_contain_text("documents2")
+    expect(page.locator("#report .counts")).to_contain_text("Documents2")
     look(page, "earlier-builds")
 
     page.get_by_role("button", name="Go back to this state").first.click()

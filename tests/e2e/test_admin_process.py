@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from admin_process import CITEWELL, AdminServer, environment, serve_admin
-from admin_support import ADMIN, READ, ZEBRA, bearer, write_corpus
+from admin_support import ADMIN, READ, ZEBRA, bearer, pages, write_corpus
 
 QUESTION = "When does the zebra clinic hand out naloxone?"
 
@@ -44,15 +44,6 @@ def verify(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["is_sound"]
-
-
-def pages(folder: Path, count: int) -> None:
-    """Write documents that take a while to embed."""
-    for number in range(count):
-        text = "\n\n".join(
-            f"## Part {part}\n\n" + f"Kit {number}.{part} holds naloxone for {part} days. " * 12 for part in range(12)
-        )
-        (folder / "corpus" / f"page-{number:03}.md").write_text(f"# Page {number}\n\n{text}\n")
 
 
 def test_upload_is_answered_and_a_deleted_document_is_not(server: AdminServer, folder: Path) -> None:

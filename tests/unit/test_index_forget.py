@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from index.build import build_index
 from index.errors import DocumentStillThere, DocumentUnknown, WriterBusy
 from index.forget import ForgetReceipt, forget_document
+from index.jobs import JobBook
 from index.resolve_link import PassageState, resolve_link
 from index.snapshot import open_snapshot
 from index.store import IndexDir
@@ -218,3 +220,52 @@ def test_current_snapshot_is_never_dropped(corpus: Path, index_dir: IndexDir) ->
         index_dir.drop([live])
 
     assert snapshots(index_dir) == [live]
+
+
+def ended_job(index_dir: IndexDir, report: dict[str, object]) -> JobBook:
+    """Write the record of a build over HTTP that has ended."""
+    book = JobBook(index_dir.path)
+    record, lock = book.begin({})
+    book.change(record, state="succeeded", report=report)
+    os.close(lock)
+    return book
+
+
+def test_records_of_builds_go_as_well(corpus: Path, index_dir: IndexDir) -> None:
+    """This ensures that no report of a build over HTTP keeps the name or the title, and that the receipt says so."""
+    build(corpus, index_dir)
+    book = ended_job(index_dir, {"added": ["gone.md"], "warnings": [["gone.md", "The title is taken from “Gone”."]]})
+
+    receipt = forget(corpus, index_dir, with_file=True)
+
+    assert receipt.n_job_records == 1
+    assert receipt.is_complete
+    assert book.recent() == []
+    assert not any(b"gone.md" in path.read_bytes() for path in index_dir.path.rglob("*") if path.is_file())
+
+
+def test_name_in_a_record_alone_is_reason_enough(corpus: Path, index_dir: IndexDir) -> None:
+    """This ensures that a document which only the report of a failed build names can be forgotten, a part of it not."""
+    (corpus / "gone.md").unlink()
+    build(corpus, index_dir)
+    book = ended_job(index_dir, {"failures": [{"path": "über/lost.pdf", "reason": "it is encrypted"}]})
+
+    for name in ("lost", "lost.pdf", "ber/lost.pdf", "über", "über/lost"):
+        with pytest.raises(DocumentUnknown):
+            forget(corpus, index_dir, name)
+    receipt = forget(corpus, index_dir, "über/lost.pdf")
+
+    assert (receipt.n_job_records, receipt.is_complete, book.recent()) == (1, True, [])
+
+
+def test_record_of_a_build_under_way_is_a_residue(
+    corpus: Path, index_dir: IndexDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This ensures that the receipt does not claim what is not so."""
+    build(corpus, index_dir)
+    ended_job(index_dir, {"added": ["gone.md"]})
+    monkeypatch.setattr(JobBook, "clear", lambda _self: 0)
+
+    receipt = forget(corpus, index_dir, with_file=True)
+
+    assert receipt.residues == ("the record of a build names it",)

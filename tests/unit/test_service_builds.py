@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +15,7 @@ import anyio
 import pytest
 from admin_support import waiting_process, write_corpus
 
-from index.build import BuildConfig, BuildReport, build_index
+from index.build import PHASES, BuildConfig, BuildReport, build_index
 from index.errors import StorageFailed
 from index.jobs import JobBook, JobRecord
 from index.store import IndexDir
@@ -135,6 +137,49 @@ def test_cancelled_build_stops_at_its_next_step(settings: Settings) -> None:
     assert list((settings.index_dir / "snapshots").iterdir()) == []
 
 
+@pytest.mark.parametrize("moment", ["publish", "tidy"])
+def test_published_build_is_not_called_cancelled(
+    settings: Settings, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This ensures that word to stop which comes when the index is live already is too late, and the record true."""
+    left_alone = threading.Event()
+    monkeypatch.setattr(build_child, "_LEFT_ALONE_S", 0.0)
+    monkeypatch.setattr(build_child.os, "_exit", lambda _code: left_alone.set())
+    book = JobBook(settings.index_dir)
+
+    def build(settings: Settings, config: BuildConfig, on_progress: Progress) -> BuildReport:
+        def progress(phase: str, done: int, total: int) -> None:
+            if phase == moment and done == total:
+                book.ask_to_cancel(book.recent()[0].id)
+                worker.leave_alone()
+            on_progress(phase, done, total)
+
+        return hashing_build(settings, config, progress)
+
+    record, lock = book.begin({})
+    worker = Worker(book, record, build)
+    ended = worker.run(settings)
+    os.close(lock)
+
+    assert left_alone.wait(5)
+    assert ended.state == "succeeded"
+    assert ended.report is not None
+    assert ended.report["snapshot_id"] == IndexDir(settings.index_dir).current_id()
+
+
+def test_report_tells_changes_in_bounded_lists(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This ensures that a first build of thousands makes a small record, and that changes are lists of their own."""
+    monkeypatch.setattr("index.jobs.MAX_LISTED", 1)
+
+    record = run(settings, hashing_build)
+
+    assert record.report is not None
+    assert record.report["added"] == ["guides/naloxone.md"]
+    assert record.report["left_out"]["added"] == 1
+    assert (record.report["moved"], record.report["n_unchanged"]) == ([], 0)
+    assert "changes" not in record.report
+
+
 def test_build_without_its_server_stops(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """This ensures that a build ends when the server is gone, as interrupted; if it hangs, it is ended."""
     exits: list[int] = []
@@ -219,6 +264,14 @@ def test_tokens_are_not_told_to_the_building_process(settings: Settings) -> None
     assert b'"corpus"' in lines[0]
 
 
+def test_every_phase_has_words_for_people() -> None:
+    """This ensures that the admin page names each phase of a build, in their order, and no other."""
+    text = (Path(builds.__file__).parent / "web" / "admin_views.js").read_text("utf-8")
+    table = text[text.index("const PHASES =") :].partition("});")[0]
+
+    assert tuple(re.findall(r"^  (\w+): \"[A-Z][\w ]+\",$", table, re.MULTILINE)) == PHASES
+
+
 def test_unknown_build_is_not_found(settings: Settings) -> None:
     """This ensures that an id of no build says where to look."""
     with pytest.raises(NotFound):
@@ -272,6 +325,23 @@ def test_follower_hears_a_sign_of_life(settings: Settings, monkeypatch: pytest.M
     assert heard[:2] == [None, None]
     assert heard[-1] is not None
     assert heard[-1].state == "interrupted"
+
+
+def test_follower_is_let_go_when_the_service_ends(settings: Settings) -> None:
+    """This ensures that an open stream does not keep a process from ending; the build is looked at no more."""
+    book = JobBook(settings.index_dir)
+    record, lock = book.begin({})
+    answers = iter([False, False, True])
+
+    async def gather() -> list[JobRecord | None]:
+        with anyio.fail_after(5):
+            followed = Builds(settings).follow(record.id, 0, lambda: next(answers))
+            return [news async for news in followed]
+
+    heard = anyio.run(gather)
+    os.close(lock)
+
+    assert [news and news.state for news in heard] == ["queued"]
 
 
 def test_follower_of_a_deleted_build_ends(settings: Settings) -> None:

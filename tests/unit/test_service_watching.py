@@ -12,6 +12,8 @@ from ingest.errors import CorpusMissing
 from ingest.library import CorpusState, corpus_state
 from service.watching import Outcome, changes_in, keep_built
 
+UPLOAD = ".citewell-upload-0123456789abcdef.part"  # one that is just arriving over HTTP
+
 
 def state(*names: str) -> CorpusState:
     return frozenset((name, 1, 0, 0) for name in names)
@@ -149,11 +151,21 @@ def test_a_folder_that_vanishes_is_said_once_and_built_when_it_is_back() -> None
 
 
 def test_the_state_of_a_corpus_is_that_of_its_documents(tmp_path: Path) -> None:
-    """This ensures that editors' temporary files, locks and other kinds of files start no build, and documents do."""
+    """This ensures that editors' temporary files, uploads under way and other kinds start no build; documents do."""
     (tmp_path / "a.md").write_text("one")
     before = corpus_state(tmp_path)
 
-    for name in (".a.md.swp", "a.md~", "#a.md#", "4913", "~$a.docx", "a.md.part", "notes.xlsx", ".~lock.a.docx#"):
+    for name in (
+        ".a.md.swp",
+        "a.md~",
+        "#a.md#",
+        "4913",
+        "~$a.docx",
+        "a.md.part",
+        "notes.xlsx",
+        ".~lock.a.docx#",
+        UPLOAD,
+    ):
         (tmp_path / name).write_text("temporary")
     unrelated = corpus_state(tmp_path)
     (tmp_path / "library.toml").write_text("[defaults]\n")

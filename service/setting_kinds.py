@@ -1,7 +1,5 @@
 """
-The kinds of value that settings have, each with its check; nothing here knows a setting's name.
-
-A ValueError's text says what would fit; `settings.py` adds where the value stands.
+The kinds of values that settings have, and what fits them. Reads nothing and knows no setting.
 """
 
 from __future__ import annotations
@@ -46,7 +44,7 @@ def _check_not_empty(value: object) -> object:
 
 
 def upper(value: object) -> object:
-    """Return a text in capitals, without white space around it; anything else as it is."""
+    """Let a code be written in small letters."""
     return value.strip().upper() if isinstance(value, str) else value
 
 
