@@ -227,7 +227,7 @@ class _Build:
                 write_evidence(staging.path, (_keep(rows, item.passage, item.evidence) for item in found))
                 self._warnings += [(self.store.vectors_path.name, warning) for warning in cache.warnings]
             self._dimension = int(rows[0].shape[0])
-        with self._timed("dense"):
+        with self._timed("write"):
             self._dense = write_chosen_dense(staging.path, np.stack(rows), self._config.dense, self._embedder)
             self._warnings += [("dense_index", self._dense.note)] if self._dense.note else []
 
