@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from index.build_report import BuildPlan, BuildReport, SourceFailure, failure_of, sealed_report
+from index.build_report import BuildPlan, BuildReport, SourceFailure, failure_of, peak_memory_bytes, sealed_report
 from index.carry_forward import write_carried
 from index.catalogue import write_catalogue
 from index.catalogue_rows import DocumentRows
 from index.changes import Changes, find_changes
-from index.dense import write_dense
+from index.dense_choice import write_chosen_dense
+from index.dense_config import DenseChoice, DenseConfig
 from index.embed_corpus import CorpusVectors, cache_key
 from index.errors import BuildRefused, StorageFailed
 from index.evidence_vectors import write_evidence
@@ -34,7 +33,7 @@ from index.manifest import Counts, Manifest, ModelIdentity
 from index.model import Float32, PassageEmbedder
 from index.reading import Embeddable, SplitSource, read_sources, split_sources
 from index.reuse import Previous, open_previous
-from index.snapshot import CATALOGUE_FILE, DENSE_FILE, LEXICAL_FOLDER, Snapshot, open_snapshot_folder
+from index.snapshot import CATALOGUE_FILE, LEXICAL_FOLDER, Snapshot, open_snapshot_folder
 from index.store import IndexDir, Staging
 from index.vector_cache import VectorCache, cached_keys
 from index.verify import verify_snapshot
@@ -70,6 +69,7 @@ class BuildConfig:
     split: SplitConfig = SplitConfig()
     fusion: FusionConfig = FusionConfig()
     limits: Limits = Limits()
+    dense: DenseConfig = DenseConfig()
     keep_snapshots: int = 3
     gate: Gate | None = None
     forgotten: frozenset[str] = frozenset()  # documents of which permalinks may keep nothing, see `index.forget`
@@ -156,6 +156,7 @@ class _Build:
         self._warnings: list[tuple[str, str]] = []
         self._vectors: CorpusVectors | None = None
         self._dimension = 0
+        self._dense = DenseChoice()
         self._seconds: dict[str, float] = {}
 
     def read_and_split(self, previous: Previous) -> Iterator[SplitSource]:
@@ -226,7 +227,9 @@ class _Build:
                 write_evidence(staging.path, (_keep(rows, item.passage, item.evidence) for item in found))
                 self._warnings += [(self.store.vectors_path.name, warning) for warning in cache.warnings]
             self._dimension = int(rows[0].shape[0])
-            write_dense(staging.path / DENSE_FILE, np.stack(rows))
+        with self._timed("write"):
+            self._dense = write_chosen_dense(staging.path, np.stack(rows), self._config.dense, self._embedder)
+            self._warnings += [("dense_index", self._dense.note)] if self._dense.note else []
 
     def write_lexical(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
         """Write the lexical index."""
@@ -251,6 +254,7 @@ class _Build:
             model=ModelIdentity(
                 name=self._embedder.name, fingerprint=self._embedder.fingerprint, dimension=self._dimension
             ),
+            dense=self._dense.sealed(),
             corpus_sha256=self._corpus_digest.hexdigest(),
             versions=_versions(),
             report=sealed_report(
@@ -308,10 +312,11 @@ class _Build:
             ignored=self._library.ignored if self._library else (),
             seconds=self._rounded_seconds(),
             embedding_passages_per_s=round(vectors.passages_per_s, 1) if vectors else 0.0,
-            peak_memory_bytes=_peak_memory_bytes(),
+            peak_memory_bytes=peak_memory_bytes(),
             previous_id=self._previous_id,
             changes=self._changes,
             n_read=self._n_read,
+            dense=self._dense,
         )
 
     def plan(self, keys: Sequence[str]) -> BuildPlan:
@@ -384,8 +389,3 @@ def _no_progress(_phase: str, _done: int, _total: int) -> None:
 
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _VERSIONS_OF}
-
-
-def _peak_memory_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

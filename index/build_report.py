@@ -4,11 +4,14 @@ What a build did, or would do. Values alone, and the part of them that is sealed
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from index.changes import Changes
+from index.dense_config import DenseChoice
 from ingest.errors import SourceError
 
 # A first build adds thousands; the manifest is read often and stays small.
@@ -44,6 +47,7 @@ class BuildReport:
     previous_id: str = ""  # the snapshot that was live before, "" for the first one
     changes: Changes = Changes()  # against it
     n_read: int = 0  # documents whose file was read; the others were taken over as they were
+    dense: DenseChoice = DenseChoice()  # how the nearest passages are found
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +104,9 @@ def sealed_report(
         "n_warnings": n_warnings,
         "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
     }
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

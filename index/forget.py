@@ -87,6 +87,7 @@ def forget_document(
     embedder: Callable[[], PassageEmbedder],
     *,
     with_file: bool = False,
+    config: BuildConfig = BuildConfig(),
     on_progress: Progress | None = None,
 ) -> ForgetReceipt:
     """
@@ -97,6 +98,7 @@ def forget_document(
     Args:
         embedder: called when a rebuild is needed; it is, unless the live snapshot is free of the document already.
         with_file: delete the document's file from the corpus first.
+        config: of the rebuild.
 
     Raises:
         DocumentStillThere: its file is in the corpus. DocumentUnknown: nothing holds it.
@@ -115,7 +117,7 @@ def forget_document(
         if trace.file is not None:
             _delete_or_refuse(trace.file, document_id, with_file=with_file)
         cached = _read_cached(store, survey)  # a rebuild prunes the cache by itself
-        report = _rebuild(survey, corpus, embedder, on_progress) if survey.needs_rebuild else None
+        report = _rebuild(survey, corpus, embedder, config, on_progress) if survey.needs_rebuild else None
         kept, cache_notes = _purge_cache(store)
         live = str(store.current_id())
         past = read_past(next(info for info in store.list_snapshots() if info.id == live))
@@ -256,11 +258,15 @@ def _delete_or_refuse(location: Path, document_id: str, *, with_file: bool) -> N
 
 
 def _rebuild(
-    survey: _Survey, corpus: Path, embedder: Callable[[], PassageEmbedder], on_progress: Progress | None
+    survey: _Survey,
+    corpus: Path,
+    embedder: Callable[[], PassageEmbedder],
+    config: BuildConfig,
+    on_progress: Progress | None,
 ) -> BuildReport:
     # All that is there stays until `_drop`: it may be what the next run of a killed one goes by.
-    config = replace(BuildConfig(), forgotten=frozenset({survey.document_id}), keep_snapshots=1_000_000)
-    return build_index(corpus, survey.store, embedder(), config, on_progress)
+    keeping = replace(config, forgotten=frozenset({survey.document_id}), keep_snapshots=1_000_000)
+    return build_index(corpus, survey.store, embedder(), keeping, on_progress)
 
 
 def _read_cached(store: IndexDir, survey: _Survey) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +25,7 @@ OLDEST_SUPPORTED = 1
 _FIX = "roll back to an older snapshot or build again"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
@@ -45,6 +46,28 @@ class ModelIdentity(_Part):
     name: str
     fingerprint: str
     dimension: Annotated[int, Field(ge=1)]
+
+
+class DenseSearch(_Part):
+    """
+    How the nearest passages are found, and the recall against exact search that was measured when they were written.
+
+    `index` is "exact", or what FAISS calls the quantised index in candidates.faiss.
+    """
+
+    index: str = "exact"
+    effort: Count = Field(default=0, description="nprobe of an IVF index, efSearch of an HNSW one; 0: search is exact.")
+    recall_at_10: Share = 1.0
+    recall_at_200: Share = 1.0
+    n_measured: Count = Field(default=0, description="How many searches the recalls were measured with.")
+    measured_on: Literal["", "questions", "passages"] = Field(
+        default="", description="Labelled questions, or vectors of passages moved by noise."
+    )
+
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether every passage is scored."""
+        return self.index == "exact"
 
 
 class FileIdentity(_Part):
@@ -71,6 +94,7 @@ class Manifest(_Part):
     split: dict[str, Any]
     fusion: dict[str, Any]
     model: ModelIdentity
+    dense: DenseSearch = DenseSearch()  # exact in snapshots from before there was a choice
     corpus_sha256: str
     files: dict[str, FileIdentity] = {}  # by name relative to the snapshot, "/" between parts
     versions: dict[str, str] = {}  # of the libraries that wrote the files

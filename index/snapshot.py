@@ -14,6 +14,7 @@ from pathlib import Path
 
 from index.catalogue import Catalogue
 from index.dense import DenseIndex
+from index.dense_config import CANDIDATES_FILE, DENSE_FILE
 from index.errors import NoSnapshot, SnapshotCorrupt
 from index.evidence_vectors import EvidenceVectors
 from index.files import list_files, sha256_files
@@ -23,7 +24,6 @@ from index.permalinks import PERMALINKS_FILE, Permalinks
 from index.store import IndexDir
 
 CATALOGUE_FILE = "catalogue.sqlite"
-DENSE_FILE = "dense.faiss"
 LEXICAL_FOLDER = "lexical"
 
 _FIX = "roll back to an older snapshot (citewell rollback) or build again (citewell build)"
@@ -101,7 +101,7 @@ def open_snapshot_folder(path: Path, check_sha256: bool = True) -> Snapshot:
     with ExitStack() as opened:
         catalogue = Catalogue.open(path / CATALOGUE_FILE)
         opened.callback(catalogue.close)
-        dense = DenseIndex.open(path / DENSE_FILE)
+        dense = _open_dense(path, manifest)
         opened.callback(dense.close)
         evidence = EvidenceVectors.open(path)
         opened.callback(evidence.close)
@@ -135,6 +135,12 @@ def _open_named(index_dir: IndexDir, snapshot_id: str, check_sha256: bool) -> Sn
         what = f"the folder is named {snapshot_id}, its manifest says {snapshot.id}"
         raise SnapshotCorrupt(what, where=str(path / MANIFEST_FILE), fix=_FIX)
     return snapshot
+
+
+def _open_dense(path: Path, manifest: Manifest) -> DenseIndex:
+    # What the manifest says decides, not what lies there: every process searches alike.
+    candidates = path / CANDIDATES_FILE if not manifest.dense.is_exact else None
+    return DenseIndex.open(path / DENSE_FILE, candidates, manifest.dense.effort)
 
 
 def _open_permalinks(path: Path, manifest: Manifest) -> Permalinks:

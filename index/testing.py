@@ -17,11 +17,12 @@ import numpy as np
 from index.carry_forward import write_carried
 from index.catalogue import write_catalogue
 from index.dense import write_dense
+from index.dense_config import DENSE_FILE
 from index.evidence_vectors import write_evidence
 from index.lexical import LexicalRow, write_lexical
 from index.manifest import Counts, Manifest, ModelIdentity
 from index.model import EmbeddingInput, Float32, PassageVectors
-from index.snapshot import CATALOGUE_FILE, DENSE_FILE, LEXICAL_FOLDER
+from index.snapshot import CATALOGUE_FILE, LEXICAL_FOLDER
 from index.store import IndexDir
 from ingest.assemble import Piece, TextBuilder, assemble_document
 from ingest.model import (

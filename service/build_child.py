@@ -25,7 +25,7 @@ from index.errors import BuildRefused, StorageFailed
 from index.jobs import JobBook, JobError, JobRecord, bounded_report
 from index.snapshot import Snapshot
 from ingest.errors import AppError
-from service.gate import make_gate
+from service.gate import dense_config, make_gate
 from service.settings import Settings
 
 # A record is forced to the disk each time; people see no more than this.
@@ -119,7 +119,7 @@ def build_config(settings: Settings, *, refuse_failures: bool) -> BuildConfig:
         for gate in gates:
             gate(snapshot)
 
-    return BuildConfig(gate=check) if gates else BuildConfig()
+    return BuildConfig(gate=check if gates else None, dense=dense_config(settings, settings.admin_gate))
 
 
 def _refuse_failures(snapshot: Snapshot) -> None:

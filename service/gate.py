@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from index.build import Gate
+from index.dense_config import DenseConfig
 from index.encoder import open_encoder
 from index.snapshot import Snapshot
 from service.errors import FloorsInvalid, GateRefused, QuestionsInvalid
@@ -54,6 +55,17 @@ def make_gate(
         _check(snapshot, questions, file, pinned, settings, provide)
 
     return gate
+
+
+def dense_config(settings: Settings, questions: Path | None = None) -> DenseConfig:
+    """
+    Return how a build chooses its dense index, measured with the gate's questions where there are any.
+
+    Raises:
+        QuestionsInvalid: the file is malformed.
+    """
+    texts = () if questions is None else tuple(item.text for item in read_questions(questions).questions)
+    return DenseConfig(index=settings.dense_index, questions=texts)
 
 
 def _check(

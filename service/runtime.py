@@ -257,6 +257,7 @@ class Service:
                     documents=manifest.counts.documents,
                     passages=manifest.counts.passages,
                     model=manifest.model.name,
+                    dense=manifest.dense,
                 )
                 warnings = [] if problem is None else ["a newer snapshot could not be opened; the older one is served"]
                 loaded = self.files.calibration.value if self.files.calibration else None

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from index.manifest import DenseSearch
 from index.model import Filters
 from ingest.model import SourceReference, SourceType
 from service.answer import Answer, AnswerPassage, Citation, DocumentCard, Notice, Proof
@@ -358,6 +359,7 @@ class HealthSnapshot(SnapshotOut):
     documents: int
     passages: int
     model: str
+    dense: DenseSearch
 
 
 class ReloadError(_Model):

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from index.build import BuildConfig, BuildPlan, BuildReport, build_index, plan_build
 from index.changes import Changes
+from index.dense_config import describe_dense
 from index.embed import SentenceTransformerEmbedder
 from index.model import PassageEmbedder
 from index.model_files import find_model
 from service.commands.output import phase_progress, print_json, print_line, print_note, print_table
 from service.errors import SettingsInvalid
-from service.gate import make_gate
+from service.gate import dense_config, make_gate
 from service.problems import EXIT_FAILURE
 from service.settings import Settings
 
@@ -44,7 +45,8 @@ def run_build(
         raise SettingsInvalid(
             "a dry run ends, watching does not", where="--dry-run and --watch", fix="give one of them"
         )
-    config = BuildConfig() if gate is None else BuildConfig(gate=make_gate(gate, gate_floors, settings))
+    check = None if gate is None else make_gate(gate, gate_floors, settings)
+    config = BuildConfig(gate=check, dense=dense_config(settings, gate))
     embedder = SentenceTransformerEmbedder(find_model(settings.model))
     if watch:
         from service.commands.watching import run_watch
@@ -126,6 +128,7 @@ def _print_report(report: BuildReport, settings: Settings) -> None:
         *_change_rows(report.changes),
         ("embedded", str(report.n_embedded)),
         ("reused", str(report.n_reused)),
+        ("dense index", describe_dense(report.dense.sealed())),
         ("failures", str(len(report.failures))),
         ("warnings", str(len(report.warnings))),
         ("ignored", str(len(report.ignored))),

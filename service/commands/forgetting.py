@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from index.build import BuildConfig
 from index.forget import ForgetReceipt, forget_document
 from index.model import PassageEmbedder
 from service.commands.output import phase_progress, print_json, print_line, print_note
+from service.gate import dense_config
 from service.problems import EXIT_FAILURE
 from service.settings import Settings
 
@@ -28,6 +30,7 @@ def run_forget(document_id: str, settings: Settings, *, delete_file: bool, as_js
             settings.index_dir,
             embedder,
             with_file=delete_file,
+            config=BuildConfig(dense=dense_config(settings)),
             on_progress=on_progress,
         )
     if as_json:

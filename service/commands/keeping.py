@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from index.dense_config import describe_dense
 from index.snapshot import open_snapshot
 from index.store import IndexDir
 from index.verify import verify_snapshot
@@ -50,6 +51,7 @@ def run_snapshots(settings: Settings, *, as_json: bool) -> int:
                     "created_at": info.manifest.created_at if info.manifest else None,
                     "counts": info.manifest.counts.model_dump() if info.manifest else None,
                     "model": info.manifest.model.model_dump() if info.manifest else None,
+                    "dense": info.manifest.dense.model_dump() if info.manifest else None,
                     "size_bytes": info.size_bytes,
                     "report": info.manifest.report if info.manifest else None,
                     "problem": info.problem,
@@ -62,7 +64,7 @@ def run_snapshots(settings: Settings, *, as_json: bool) -> int:
         print_note(f"no snapshot in {settings.index_dir}: make one with `citewell build`")
         return 0
     print_table(
-        ("snapshot", "current", "documents", "passages", "changes", "model", "MB", "problem"),
+        ("snapshot", "current", "documents", "passages", "changes", "model", "dense index", "MB", "problem"),
         [
             (
                 info.id,
@@ -71,6 +73,7 @@ def run_snapshots(settings: Settings, *, as_json: bool) -> int:
                 str(info.manifest.counts.passages) if info.manifest else "",
                 _changes(info.manifest.report) if info.manifest else "",
                 info.manifest.model.name if info.manifest else "",
+                describe_dense(info.manifest.dense) if info.manifest else "",
                 f"{info.size_bytes / 1e6:.1f}",
                 info.problem,
             )

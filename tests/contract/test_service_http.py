@@ -187,6 +187,7 @@ def test_health_says_what_is_served(client: TestClient) -> None:
     known = ("not calibrated", "no lexicon", "in the language es")
     assert [w for w in health["warnings"] if not any(part in w for part in known)] == []
     assert (health["snapshot"]["documents"], health["snapshot"]["model"]) == (4, "hashing")
+    assert (health["snapshot"]["dense"]["index"], health["snapshot"]["dense"]["recall_at_10"]) == ("exact", 1.0)
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

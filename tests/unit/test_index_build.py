@@ -167,7 +167,7 @@ def test_two_builds_at_once_are_refused(write: Write, build: Callable[[], BuildR
         build()
 
 
-@pytest.mark.parametrize("step", ["write_catalogue", "write_evidence", "write_dense", "write_lexical"])
+@pytest.mark.parametrize("step", ["write_catalogue", "write_evidence", "write_chosen_dense", "write_lexical"])
 def test_a_full_disk_keeps_the_old_index(
     write: Write, build: Callable[[], BuildReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -195,6 +195,8 @@ def test_snapshots_are_listed_and_rolled_back(index: Path, capsys: pytest.Captur
     assert [(s["id"] == second, s["is_current"]) for s in before] == [(True, True), (False, False)]
     assert chosen == before[1]["id"]
     assert lines[0].split("\t")[:2] == ["snapshot", "current"]
+    assert [s["dense"]["index"] for s in before] == ["exact", "exact"]
+    assert lines[1].split("\t")[lines[0].split("\t").index("dense index")] == "exact"
     assert [line.split("\t")[0] for line in lines if "\tyes\t" in line] == [chosen]
 
 

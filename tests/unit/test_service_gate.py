@@ -18,7 +18,7 @@ from service.cli import run
 from service.errors import FloorsInvalid, GateRefused, QuestionsInvalid
 from service.evaluation import evaluate_file
 from service.floors import Pin, read_floors, to_baseline, write_baseline
-from service.gate import floors_beside, make_gate
+from service.gate import dense_config, floors_beside, make_gate
 from service.runtime import policy_for
 from service.settings import Settings
 
@@ -97,6 +97,18 @@ def test_an_index_that_holds_its_floors_is_published(settings: Settings) -> None
     rebuild(settings, HashingEmbedder())
 
     assert live(settings) != before
+
+
+def test_the_gate_s_questions_measure_the_dense_index(settings: Settings) -> None:
+    """This ensures that real questions are what a quantised index is held against, where there are any."""
+    wished = settings.model_copy(update={"dense_index": "IVF2,SQ8"})
+
+    with_questions = dense_config(wished, questions(settings.index_dir.parent))
+    report = build_index(settings.corpus, settings.index_dir, HashingEmbedder(), BuildConfig(dense=with_questions))
+
+    assert with_questions.questions == tuple(FACTS.values())
+    assert (report.dense.index, report.dense.measured_on) == ("IVF2,SQ8", "questions")
+    assert dense_config(wished).questions == ()
 
 
 def test_a_dropped_document_is_refused_and_named(settings: Settings) -> None:

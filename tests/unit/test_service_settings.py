@@ -76,6 +76,8 @@ def test_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> No
         ("log_level", "loud"),
         ("prefer_source_types", "government, blog"),
         ("model_languages", "english"),
+        ("dense_index", "IVF256,PQ48"),
+        ("dense_index", "ivf256,sq8"),
         ("refresh_s", "0"),
         ("workers", "0"),
         ("docs_public_url", "javascript:alert(1)"),
@@ -91,6 +93,17 @@ def test_wrong_value_is_named_with_its_field(monkeypatch: pytest.MonkeyPatch, na
     assert caught.value.where == f"environment, CITEWELL_{name.upper()}"
     assert value in caught.value.what
     assert name in caught.value.fix
+
+
+def test_an_unknown_dense_index_is_refused_with_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This ensures that a name that FAISS does not know stops the start, not a build half-way."""
+    monkeypatch.setenv("CITEWELL_DENSE_INDEX", "IVF256,SQ9")
+
+    with pytest.raises(SettingsInvalid, match="'IVF256,SQ9' does not fit") as caught:
+        load_settings()
+
+    assert '"IVF256,SQ8" or "HNSW32,SQ8"' in caught.value.what
+    assert "IVF1 to IVF65536" in caught.value.what
 
 
 def test_wrong_value_on_the_command_line_names_the_option() -> None:
