@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,16 +71,19 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path: Path) -> None:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        for _ in range(N_KILLS):
+        whole_s = float("inf")  # how long a run takes that is left alone: the first
+        for n_run in range(N_KILLS + 1):
             write_corpus(corpus)
             for _ in range(2):
                 build_index(corpus, index_dir.path, HashingEmbedder())
             (corpus / "gone.md").unlink()
             process.stdin.write("go\n")
             process.stdin.flush()
+            begun_s = time.monotonic()
             child = int(process.stdout.readline())
             pidfd = os.pidfd_open(child)
-            select.select([pidfd], [], [], moments.uniform(0.0, 0.25))
+            select.select([pidfd], [], [], None if n_run == 0 else moments.uniform(0.0, 0.9 * whole_s))
+            whole_s = min(whole_s, time.monotonic() - begun_s) if n_run == 0 else whole_s
             with suppress(ProcessLookupError):  # it was quicker
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             os.close(pidfd)
