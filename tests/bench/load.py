@@ -199,7 +199,8 @@ def serve(index_dir: Path, workers: int, variables: Sequence[str]) -> Iterator[S
         log_path = Path(folder) / "log"
         options = ["--host", "127.0.0.1", "--port", "0", "--workers", str(workers), "--index-dir", str(index_dir)]
         with log_path.open("wb") as log:
-            environment = {**os.environ, **dict(pair.split("=", 1) for pair in variables)}
+            # One client asks all the questions: no rate limit unless it is asked for.
+            environment = {**os.environ, "CITEWELL_RATE_LIMIT": "off", **dict(pair.split("=", 1) for pair in variables)}
             process = subprocess.Popen([*CITEWELL, "serve", *options], stderr=log, env=environment)
         try:
             served = Served(index_dir, process, log_path, workers)
