@@ -84,6 +84,7 @@ def test_there_are_forty_aspects_of_twelve_wordings() -> None:
         ("symptoms", "Symptoms", "What are the symptoms of it?", "maybe"),
         ("cost", "Overview", "Insurance pays for it.", "answers"),
         ("travel and driving", "Overview", "Some people have a cough.", "silent"),
+        ("children", "Treatment", "Links: Children's Hospital of Oslo. Registry for Children with Fever.", "maybe"),
     ],
 )
 def test_what_a_sentence_says(aspect: str, heading: str, text: str, expected: str) -> None:
