@@ -113,23 +113,17 @@ def says(aspect: Aspect, passage: Passage, slot: Slot | None = None) -> str:
     A sentence that is itself a question answers nothing: many of these texts repeat the heading as one.
     """
     heading = passage.heading_path[-1].lower() if passage.heading_path else ""
-    if slot is not None:
-        if not slot.found.search(passage.text):
-            return "silent"
-        is_stated = is_prose(passage.text) and any(slot.found.search(sentence) for sentence in _statements(passage))
-        return "answers" if is_stated and heading in aspect.headings else "maybe"
-    assert aspect.answers is not None
-    assert aspect.touches is not None
-    if not aspect.touches.search(passage.text):
+    touches = slot.found if slot else aspect.touches
+    answers = slot.found if slot else aspect.answers
+    assert touches is not None
+    assert answers is not None
+    if not touches.search(passage.text):
         return "silent"
-    if not is_prose(passage.text):
+    is_on_it = heading in aspect.headings or not aspect.headings
+    pattern = answers if is_on_it else aspect.anywhere
+    if pattern is None or not is_prose(passage.text):
         return "maybe"
-    statements = list(_statements(passage))
-    if not aspect.headings or heading in aspect.headings:
-        return "answers" if any(aspect.answers.search(s) for s in statements) else "maybe"
-    if aspect.anywhere is not None and any(aspect.anywhere.search(s) for s in statements):
-        return "answers"
-    return "maybe"
+    return "answers" if any(pattern.search(sentence) for sentence in _statements(passage)) else "maybe"
 
 
 def is_prose(text: str) -> bool:

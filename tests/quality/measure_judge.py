@@ -2,7 +2,7 @@
 Measure trained judges: held-out documents and wordings, minimal pairs, and labelled questions of whole libraries.
 
     python tests/quality/measure_judge.py RUN_DIR ... [--pairs PAIRS.jsonl] [--minimal judge/minimal-pairs.jsonl]
-        [--library NAME=INDEX_DIR:QUESTIONS.jsonl ...] [--encoder INDEX_DIR]
+        [--library NAME=INDEX_DIR:QUESTIONS.jsonl[,QUESTIONS.jsonl] ...] [--encoder INDEX_DIR]
 
 For each run it prints
 
@@ -122,13 +122,13 @@ def similarity_minimal(index_dir: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def record(argument: str, scorer: Scorer) -> Examples:
-    """Ask one library's questions, `NAME=INDEX_DIR:QUESTIONS`."""
+    """Ask one library's questions, `NAME=INDEX_DIR:QUESTIONS[,QUESTIONS]`."""
     name, _, rest = argument.partition("=")
-    folder, _, file = rest.partition(":")
+    folder, _, named = rest.partition(":")
     providers: tuple[FeatureProvider, ...] = (RetrievalFeatures(), JudgeFeatures(scorer))
     with open_snapshot(IndexDir(Path(folder))) as snapshot:
         encoder = open_encoder(Path(folder), snapshot.manifest.model.fingerprint)
-        files = [read_questions(Path(file))]
+        files = [read_questions(Path(file)) for file in named.split(",")]
         return record_examples(files, snapshot, encoder, providers=providers, library=name)
 
 
@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--minimal", type=Path)
     parser.add_argument("--encoder", type=Path, help="an index folder, for the embedding model on the minimal pairs")
-    parser.add_argument("--library", action="append", default=[], help="NAME=INDEX_DIR:QUESTIONS.jsonl")
+    parser.add_argument("--library", action="append", default=[], help="NAME=INDEX_DIR:QUESTIONS.jsonl[,...]")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
     import_torch().set_num_threads(options.threads)

@@ -15,6 +15,7 @@ import pytest
 from ingest.model import Passage
 from ingest.sentences import sentence_spans
 from service.lexicon import parse_lexicon
+from service.questions import UNANSWERABLE_NEAR, read_questions
 
 FOLDER = Path(__file__).parents[1] / "quality"
 sys.path.insert(0, str(FOLDER))
@@ -208,6 +209,16 @@ def test_minimal_pairs_are_complete() -> None:
     assert len({row["id"] for row in rows}) == len(rows) >= 100
     assert {"number", "negation", "drug", "relation", "comparison"} == {row["kind"] for row in rows}
     assert all(row["answers"] != row["not"] and row["question"] for row in rows)
+
+
+def test_further_unanswerable_questions_are_new() -> None:
+    """This ensures that the further near questions read as such and are none of the starter library's own."""
+    own = {q.text.lower() for q in read_questions(FOLDER / "starter-questions.jsonl").questions}
+
+    further = read_questions(FOLDER / "judge" / "near-starter.jsonl").questions
+
+    assert {q.kind for q in further} == {UNANSWERABLE_NEAR}
+    assert len({q.text.lower() for q in further} - own) == len(further) >= 50
 
 
 def test_layers_are_spread() -> None:
