@@ -157,9 +157,9 @@ class Scorer:
     def __init__(self, files: ModelFiles, folder: Path) -> None:
         torch = import_torch()
         self._shape = Shape(**json.loads((folder / SHAPE).read_text("utf-8"))["shape"])
-        self._judge = new_judge(files, self._shape)
-        self._judge.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
-        self._judge.eval()
+        self.judge = new_judge(files, self._shape)
+        self.judge.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
+        self.judge.eval()
         self._encoder = PairEncoder(files, self._shape.max_tokens)
 
     def scores(self, pairs: Sequence[tuple[str, str, str]]) -> list[float]:
@@ -171,7 +171,7 @@ class Scorer:
         with torch.inference_mode(), bf16():
             for first in range(0, len(order), _BATCH):
                 batch = order[first : first + _BATCH]
-                values = self._judge(**to_tensors([encoded[i] for i in batch])).float().tolist()
+                values = self.judge(**to_tensors([encoded[i] for i in batch])).float().tolist()
                 for i, value in zip(batch, values, strict=True):
                     found[i] = float(value)
         return found

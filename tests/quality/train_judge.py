@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from judge_model import PairEncoder, Shape, bf16, new_judge, prefix_of, save_judge, to_tensors
+from judge_model import SHAPE, PairEncoder, Shape, bf16, new_judge, prefix_of, save_judge, to_tensors
 
 from index.model_files import find_model
 from index.model_loading import import_torch
@@ -230,6 +230,9 @@ def main(arguments: list[str] | None = None) -> int:
     groups = read_groups(pairs, options)
     if not groups:
         sys.stderr.write(f"{pairs}: no training questions are left\n")
+        return 2
+    if (folder / SHAPE).exists() and not (folder / CHECKPOINT).exists():
+        sys.stderr.write(f"{folder}: there is a finished judge; name another folder or delete it\n")
         return 2
     steps = list(batches(groups, options))
     run = Run(options, folder, len(steps))
