@@ -125,7 +125,7 @@ export function showReport(build) {
   const counts = make("dl", { className: "counts" });
   for (const [name, value] of inOrder(entries, FIGURES)) {
     if (!Array.isArray(value)) {
-      addCount(counts, FIGURES[name] ?? words(name), name === "peak_memory_bytes" ? size(Number(value)) : value);
+      addCount(counts, FIGURES[name] ?? words(name), figure(name, value));
     }
   }
   for (const [phase, value] of Object.entries(/** @type {Record<string, unknown>} */ (seconds ?? {}))) {
@@ -135,6 +135,18 @@ export function showReport(build) {
     box.append(counts);
   }
   box.focus();
+}
+
+/** Write one figure as a person reads it. @param {string} name @param {unknown} value */
+function figure(name, value) {
+  if (name === "peak_memory_bytes") {
+    return size(Number(value));
+  }
+  if (name === "dense" && value && typeof value === "object") {
+    const { index, recall_at_10: recall } = /** @type {Record<string, unknown>} */ (value);
+    return index === "exact" ? "exact" : `${index}, finds ${(100 * Number(recall)).toFixed(1)} % of the ten nearest`;
+  }
+  return value;
 }
 
 /** The names of lists and figures, in the order in which a person wants to know. */
@@ -156,6 +168,7 @@ const FIGURES = /** @type {Record<string, string>} */ ({
   n_read: "Files read",
   n_embedded: "Passages embedded",
   n_reused: "Passages embedded before",
+  dense: "Search by meaning",
   embedding_passages_per_s: "Passages embedded per second",
   peak_memory_bytes: "Most memory used",
   snapshot_id: "Published state",
