@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service import text_fragment
 from service.text_fragment import text_directive
 
 
@@ -92,3 +94,15 @@ def test_every_stretch_has_a_directive_that_can_be_read(text: str, data: st.Data
     plain = " ".join(text.split())
     for part in directive.split(","):
         assert " ".join(unquote(part.removeprefix("-").removesuffix("-")).split()) in plain
+
+
+def test_words_that_are_unique_cost_one_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This ensures that an answer's links take no time to speak of: no pattern is made that is not needed."""
+    made = []
+    make = text_fragment._pattern
+    monkeypatch.setattr(text_fragment, "_pattern", lambda words: made.append(words) or make(words))
+    text = " ".join(f"Sentence number {i} says something of its own about it." for i in range(200))
+
+    text_directive(text, text.index("Sentence number 150"), text.index(" Sentence number 151"))
+
+    assert len(made) == 1
