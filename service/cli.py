@@ -327,3 +327,7 @@ def _usage_text(error: Exception) -> str | None:
         # A question without quotation marks can be taken for options and their values, which the message repeats.
         return "the arguments of ask don't fit; put the question into quotation marks, or send it to `citewell ask -`"
     return str(error) or "an argument is missing"
+
+
+if __name__ == "__main__":  # `python -m service.cli`, which would do nothing and say nothing otherwise
+    main()

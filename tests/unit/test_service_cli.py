@@ -354,3 +354,11 @@ def test_caps_of_asking_are_those_of_the_settings() -> None:
     assert Settings().max_top_k == answering.MAX_TOP_K
     assert Settings().max_question_chars == answering.MAX_QUESTION_CHARS
     assert Settings().min_confidence == answering.AnswerPolicy().min_confidence
+
+
+def test_module_runs_as_the_command_does() -> None:
+    """This ensures that `python -m service.cli` does what was asked, and not nothing with exit code 0."""
+    done = subprocess.run([sys.executable, "-m", "service.cli", "no-such-command"], check=False, capture_output=True)
+
+    assert done.returncode == 2
+    assert b"no-such-command" in done.stderr
