@@ -1,4 +1,4 @@
-// @ts-check
+// @ts-check One file, as sites load one.
 /**
  * `<citewell-search endpoint="https://...">`, see search-box.md. Licence: Apache-2.0.
  *
