@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from service_support import tiny_client
+from httpx2 import Response
+from service_support import PROBLEM_MEMBERS, tiny_client
 from starlette.testclient import TestClient
 
 from service.tokens import new_token
@@ -47,6 +48,15 @@ def pages(folder: Path, count: int) -> None:
             f"## Part {part}\n\n" + f"Kit {number}.{part} holds naloxone for {part} days. " * 12 for part in range(12)
         )
         (folder / "corpus" / f"page-{number:03}.md").write_text(f"# Page {number}\n\n{text}\n")
+
+
+def code_of(response: Response) -> str:
+    """Return the code of a refusal; it has the one shape and is kept by nobody."""
+    body = response.json()
+    assert set(body) == PROBLEM_MEMBERS
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    return str(body["code"])
 
 
 @contextmanager

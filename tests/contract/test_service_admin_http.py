@@ -10,8 +10,8 @@ from pathlib import Path
 
 import anyio
 import pytest
-from admin_support import ADMIN, EXPIRED, READ, SECOND_ADMIN, TODAY, admin_client, bearer, waiting_process
-from service_support import PROBLEM_MEMBERS, tiny_client
+from admin_support import ADMIN, EXPIRED, READ, SECOND_ADMIN, TODAY, admin_client, bearer, code_of, waiting_process
+from service_support import tiny_client
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
@@ -61,14 +61,6 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]
     with admin_client(tmp_path) as client:
         client.headers.update(bearer(ADMIN.token))
         yield client
-
-
-def code_of(response: object) -> str:
-    body = response.json()
-    assert set(body) == PROBLEM_MEMBERS
-    assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers["cache-control"] == "no-store"
-    return str(body["code"])
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

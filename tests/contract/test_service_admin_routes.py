@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from admin_support import ADMIN, ZEBRA, admin_client, bearer, waiting_process
-from service_support import PROBLEM_MEMBERS
+from admin_support import ADMIN, ZEBRA, admin_client, bearer, code_of, waiting_process
 from starlette.testclient import TestClient
 
 from index.manifest import FORMAT_VERSION
@@ -24,14 +23,6 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]
     with admin_client(tmp_path) as client:
         client.headers.update(bearer(ADMIN.token))
         yield client
-
-
-def code_of(response: object) -> str:
-    body = response.json()
-    assert set(body) == PROBLEM_MEMBERS
-    assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers["cache-control"] == "no-store"
-    return str(body["code"])
 
 
 def test_upload_list_and_delete(own: TestClient, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from serving import environment
 
 from service import prove
 
@@ -34,11 +35,6 @@ DOCUMENTS = {
     "naloxone.md": "# Naloxone\n\n## What it does\n\nNaloxone reverses an opioid overdose for 30 to 90 minutes.\n",
     "withdrawal.txt": "Heroin withdrawal starts 8 to 24 hours after the last use and is worst on the second day.\n",
 }
-
-
-def _environment(**variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CITEWELL_")}
-    return {**kept, "HF_HUB_OFFLINE": "1", **variables}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +51,7 @@ def index_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         text=True,
         timeout=300,
-        env=_environment(),
+        env=environment(),
         cwd=folder,
     )
     assert built.returncode == 0, built.stderr
@@ -102,7 +98,7 @@ def _serve(index_dir: Path, log_path: Path, *options: str) -> Iterator[Served]:
             stderr=log,
             stdout=subprocess.DEVNULL,
             text=True,
-            env=_environment(),
+            env=environment(),
             cwd=log_path.parent,
         )
     try:
@@ -220,7 +216,7 @@ def test_taken_port_is_wrong_usage(index_dir: Path, tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             timeout=60,
-            env=_environment(),
+            env=environment(),
             cwd=tmp_path,
         )
 
@@ -264,7 +260,7 @@ print(json.dumps(sorted(loaded & {{"torch", "sentence_transformers", "transforme
         capture_output=True,
         text=True,
         timeout=120,
-        env=_environment(),
+        env=environment(),
         cwd=tmp_path,
     )
 
@@ -330,7 +326,7 @@ print("torch" in others, "pypdf" in others, "lxml" in others)
         capture_output=True,
         text=True,
         timeout=120,
-        env=_environment(),
+        env=environment(),
         cwd=tmp_path,
     )
 
