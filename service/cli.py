@@ -288,7 +288,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _settings(**flags: object) -> Settings:
-    from service.settings import load_settings
+    from service.environment import load_settings
 
     return load_settings(flags)
 

@@ -16,6 +16,7 @@ import structlog
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.environment import set_metrics_folder
 from service.errors import SettingsInvalid
 from service.guard import check_tokens
 from service.http_server import BACKLOG, ServerConfig, run_here, run_workers
@@ -23,7 +24,7 @@ from service.logs import configure_logging
 from service.metrics import Metrics, forget_process
 from service.operator_files import OperatorFiles, open_files
 from service.runtime import EncoderShelf, open_live
-from service.settings import Settings, set_metrics_folder
+from service.settings import Settings
 
 
 def run_serve(settings: Settings) -> int:

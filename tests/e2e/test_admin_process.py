@@ -213,7 +213,7 @@ def test_serving_never_imports_torch(folder: Path) -> None:
 import json, sys, time
 from starlette.testclient import TestClient
 from service.commands.serving import make_app
-from service.settings import load_settings
+from service.environment import load_settings
 
 with TestClient(make_app(load_settings({{"index_dir": "index", "corpus": "corpus"}}))) as client:
     client.headers["authorization"] = "Bearer {ADMIN.token}"

@@ -245,7 +245,7 @@ import json, sys
 from pathlib import Path
 from starlette.testclient import TestClient
 from service.commands.serving import make_app
-from service.settings import load_settings
+from service.environment import load_settings
 
 with TestClient(make_app(load_settings({{"index_dir": {str(index_dir)!r}}}))) as client:
     assert client.post("/v1/ask", json={{"question": {QUESTION!r}}}).json()["passages"]
@@ -307,7 +307,7 @@ sys.meta_path.insert(0, Absent())
 from starlette.testclient import TestClient
 from service.cli import run
 from service.commands.serving import make_app
-from service.settings import load_settings
+from service.environment import load_settings
 
 with TestClient(make_app(load_settings({{"index_dir": {str(index_dir)!r}, "gap_report": True,
                         "admin_tokens": ["{"0" * 64}"]}}))) as client:

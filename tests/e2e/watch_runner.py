@@ -16,7 +16,7 @@ from index.build import BuildConfig
 from index.model import EmbeddingInput, PassageVectors
 from index.testing import HashingEmbedder
 from service.commands.watching import run_watch
-from service.settings import load_settings
+from service.environment import load_settings
 
 
 class HeldEmbedder(HashingEmbedder):

@@ -20,6 +20,7 @@ from index.testing import write_tiny_snapshot
 from ingest.errors import AppError, LibraryError
 from ingest.library import open_library
 from service.calibration import read_calibration, to_model
+from service.environment import load_settings
 from service.errors import (
     CalibrationInvalid,
     FloorsInvalid,
@@ -32,7 +33,6 @@ from service.floors import read_floors
 from service.lexicon import read_lexicon
 from service.notices import NoticeBoard
 from service.questions import read_questions
-from service.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = b'port = 8001\nhost = "127.0.0.1"\ncors_origins = ["https://example.org"]\nmin_confidence = 0.5\n'

@@ -13,10 +13,10 @@ from index.manifest import read_manifest
 from index.writer_lock import writer_lock
 from ingest.errors import AppError, LibraryMalformed
 from ingest.library import open_library
+from service.environment import load_settings
 from service.errors import LexiconInvalid, NoticesInvalid, SettingsInvalid
 from service.lexicon import read_lexicon
 from service.notices import NoticeBoard
-from service.settings import load_settings
 
 DEEP = "[" * 3_000
 ENDLESS = "1" * 5_000

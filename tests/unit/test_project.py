@@ -87,7 +87,7 @@ def test_only_settings_reads_the_environment() -> None:
     pattern = re.compile(r"os\.(environ(?!\.setdefault)|getenv)")
     found = {path.relative_to(ROOT).as_posix() for path in sources() if pattern.search(path.read_text("utf-8"))}
 
-    assert found <= {"service/settings.py"}
+    assert found <= {"service/environment.py"}
 
 
 def test_one_place_renames_and_deletes_in_the_index() -> None:

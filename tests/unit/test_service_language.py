@@ -16,11 +16,11 @@ from index.testing import HashingEmbedder, tiny_documents, write_tiny_snapshot
 from ingest.model import Document, Passage
 from service.answer import Answer
 from service.answering import AnswerPolicy, answer_question, parse_question
+from service.environment import load_settings
 from service.errors import SettingsInvalid
 from service.language import holds_language, language_warnings, parse_languages, unknown_language
 from service.lexicon import Lexicon
 from service.notices import NoticeBoard
-from service.settings import load_settings
 
 SPANISH = "¿Cuánto tiempo dura la abstinencia de la heroína y qué puedo hacer?"
 NOTICES = Path(__file__).parents[2] / "corpus" / "notices.toml"

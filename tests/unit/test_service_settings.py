@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from service.environment import load_settings
 from service.errors import SettingsInvalid
-from service.settings import Settings, load_settings
+from service.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import tokens
+from service.environment import load_settings
 from service.errors import SettingsInvalid
 from service.guard import check_tokens
-from service.settings import Settings, load_settings
+from service.settings import Settings
 from service.tokens import Access, TokenHash, expiry_warnings, find_access, new_token, parse_token_hash
 
 TODAY = date(2026, 6, 1)
