@@ -211,7 +211,9 @@ class EvidenceVectors:
         narrow, bits = np.empty((size, self.dimension), np.int16), np.empty((size, self.dimension), np.int32)
         for first in range(0, rows.size, size):
             n = min(size, rows.size - first)
-            np.take(self._mapped, rows[first : first + n], axis=0, out=narrow[:n], mode="clip")  # "raise" copies once more
+            np.take(
+                self._mapped, rows[first : first + n], axis=0, out=narrow[:n], mode="clip"
+            )  # "raise" copies once more
             yield first, _widen(narrow[:n], bits[:n])
 
 

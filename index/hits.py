@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -51,7 +52,7 @@ class RankedHits(Sequence[Hit]):
 
     def _hit(self, place: int) -> Hit:
         i = self.order[place]
-        score = float(self.lexical[i])
+        lexical = float(self.lexical[i])
         return Hit(
             ordinal=int(self.ordinals[i]),
             rank=place + 1,
@@ -59,7 +60,7 @@ class RankedHits(Sequence[Hit]):
             passage_similarity=float(self.passage[i]),
             text_similarity=float(self.text[i]),
             sentence_similarity=float(self.sentence[i]),
-            lexical_score=None if score != score else score,  # NaN alone differs from itself
+            lexical_score=None if math.isnan(lexical) else lexical,
             best_sentence=int(self.best_sentence[i]),
         )
 

@@ -15,7 +15,7 @@ from index.errors import ModelMismatch
 from index.fuse import Float64, FusionConfig, dense_evidence, fuse, lexical_share, ranking
 from index.hits import RankedHits
 from index.lexical import analyze
-from index.model import DenseText, Filters, Float32, Hit, Int64, Mask, Query, QueryEncoder, QueryTerm
+from index.model import DenseText, Filters, Float32, Hit, Int64, Query, QueryEncoder, QueryTerm
 from index.snapshot import Snapshot
 from ingest.model import SourceType
 

@@ -21,8 +21,8 @@ from ingest.model import SourceType
 from service.abstain import AbstainModel, Decider, Decision
 from service.answer import AlsoIn, Answer, AnswerPassage, Notice, Question, Scores
 from service.citing import cite, document_card, proof
-from service.decision_features import look_at
-from service.diversity import Chosen, Ranked, asks_for_testimony, choose, hold_back_testimony
+from service.decision_features import N_LOOKED_AT, look_at
+from service.diversity import Candidate, Chosen, asks_for_testimony, choose, hold_back_testimony
 from service.errors import CitationMismatch, QuestionEmpty, QuestionTooLong, QuestionUnreadable, RequestInvalid
 from service.evidence import evidence_span, segments
 from service.language import ENGLISH, holds_language, unknown_language
@@ -135,6 +135,7 @@ def answer_question(
         snapshot, encoder, query, filters=question.filters, preferred=policy.preferred, config=policy.fusion
     )
     phases.done("retrieve")
+    _read_ahead(snapshot, retrieval.hits, question.top_k)
     decision = policy.abstain.decide(look_at(question.text, retrieval, snapshot, query))
     answered = bool(retrieval.hits) and decision.confidence >= policy.threshold
     phases.done("decide")
@@ -219,18 +220,23 @@ def _reason(retrieval: Retrieval, decision: Decision) -> str:
 def _choose(
     snapshot: Snapshot, question: Question, hits: Sequence[Hit], limit: int, max_per_document: int
 ) -> list[Chosen]:
-    ranked = _iter_stored(snapshot, hits, 2 * limit)
+    ranked = _iter_candidates(snapshot, hits)
     if not asks_for_testimony(question.text):
         ranked = hold_back_testimony(ranked)
-    return choose(ranked, limit, max_per_document)
+    return choose(ranked, limit, max_per_document, lambda ordinal: snapshot.catalogue.passages([ordinal])[0])
 
 
-def _iter_stored(snapshot: Snapshot, hits: Sequence[Hit], batch_size: int) -> Iterator[Ranked]:
-    """Yield the hits with their passages, fetched in batches as far as they are asked for."""
-    for first in range(0, len(hits), batch_size):
-        batch = hits[first : first + batch_size]
-        stored = {s.ordinal: s for s in snapshot.catalogue.passages([hit.ordinal for hit in batch])}
-        yield from ((hit, stored[hit.ordinal]) for hit in batch)
+def _read_ahead(snapshot: Snapshot, hits: Sequence[Hit], top_k: int) -> None:
+    """Read the passages that the decision and the choice most likely look at, by one query instead of several."""
+    snapshot.catalogue.passages([hit.ordinal for hit in hits[: max(N_LOOKED_AT, top_k)]])
+
+
+def _iter_candidates(snapshot: Snapshot, hits: Sequence[Hit]) -> Iterator[Candidate]:
+    """Yield the hits as far as they are asked for."""
+    testimony = snapshot.catalogue.allowed(Filters(source_type=(SourceType.PERSONAL,)))
+    for hit in hits:
+        number = int(snapshot.catalogue.document_numbers(np.asarray([hit.ordinal]))[0])
+        yield Candidate(hit, number, testimony is not None and bool(testimony[hit.ordinal]))
 
 
 def _quote(

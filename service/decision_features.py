@@ -145,7 +145,13 @@ class RetrievalFeatures:
     def features(self, look: Look) -> tuple[float, ...]:
         """Return the features of one question, in the order of `signs`."""
         hits = look.retrieval.hits
-        return (best_similarity(hits), hits[0].sentence_similarity, look.retrieval.coverage, *_terms(look), *_aspects(look))
+        return (
+            best_similarity(hits),
+            hits[0].sentence_similarity,
+            look.retrieval.coverage,
+            *_terms(look),
+            *_aspects(look),
+        )
 
 
 def _terms(look: Look) -> tuple[float, float, float]:
