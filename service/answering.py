@@ -228,7 +228,8 @@ def _choose(
 
 def _read_ahead(snapshot: Snapshot, hits: Sequence[Hit], top_k: int) -> None:
     """Read the passages that the decision and the choice most likely look at, by one query instead of several."""
-    snapshot.catalogue.passages([hit.ordinal for hit in hits[: max(N_LOOKED_AT, top_k)]])
+    # Half of those that come up are copies, or too many of one document.
+    snapshot.catalogue.passages([hit.ordinal for hit in hits[: max(N_LOOKED_AT, 2 * top_k)]])
 
 
 def _iter_candidates(snapshot: Snapshot, hits: Sequence[Hit]) -> Iterator[Candidate]:
