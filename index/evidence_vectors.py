@@ -16,23 +16,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from index.errors import SnapshotCorrupt
 from index.files import storage_errors
+from index.float16 import Bytes, iter_widened
 from index.model import Float32, Int64
 
 VECTORS_FILE = "evidence.npy"
 STARTS_FILE = "evidence_starts.npy"
 
 _FLOAT16 = np.dtype("<f2")
-# Rows are widened block by block. Blocks of this size stay in the processor's cache, and below the size (128 kB) from
-# which the allocator asks the kernel for fresh pages each time: 2 MB at once take twice as long.
-_BLOCK_BYTES = 120_000
-# Of a float16 moved up 13 places in an int32 these bits are sign, exponent and mantissa of a float32 that is 2^112
-# times too small.
-_FLOAT16_BITS = np.int32(-0x70002000)
-_FLOAT16_SCALE = np.float32(2.0**112)
 
 
 def write_evidence(folder: Path, matrices: Iterable[Float32], dimension: int = 0) -> None:
@@ -88,7 +81,7 @@ class EvidenceVectors:
         shape = (int(starts[-1]), dimension)
         # NumPy maps no file without a byte of data.
         mapped = np.memmap(file, _FLOAT16, "r", file.tell(), shape) if shape[0] else np.empty(shape, _FLOAT16)
-        self._mapped: npt.NDArray[np.int16] | None = np.asarray(mapped).view(np.int16)
+        self._mapped: Bytes | None = np.asarray(mapped).view(np.uint8)
         self._starts = starts
         self._counts = np.diff(starts)
         self._counts.setflags(write=False)
@@ -207,28 +200,7 @@ class EvidenceVectors:
         # Beyond a file's end mapped memory holds zeros, or ends the process.
         if os.fstat(self._file.fileno()).st_size < self._size:
             raise _corrupt(Path(self._path), f"it ends before byte {self._size}")
-        size = max(1, _BLOCK_BYTES // (4 * self.dimension))
-        narrow, bits = np.empty((size, self.dimension), np.int16), np.empty((size, self.dimension), np.int32)
-        for first in range(0, rows.size, size):
-            n = min(size, rows.size - first)
-            np.take(
-                self._mapped, rows[first : first + n], axis=0, out=narrow[:n], mode="clip"
-            )  # "raise" copies once more
-            yield first, _widen(narrow[:n], bits[:n])
-
-
-def _widen(narrow: npt.NDArray[np.int16], bits: npt.NDArray[np.int32]) -> Float32:
-    """
-    Return float16 values, given by their bits, as the same values in float32; they lie in `bits`.
-
-    NumPy converts them one by one, which took half of the time of a question's ranking.
-    """
-    np.copyto(bits, narrow)
-    bits <<= 13
-    bits &= _FLOAT16_BITS
-    values = bits.view(np.float32)
-    values *= _FLOAT16_SCALE
-    return values
+        return iter_widened(self._mapped, rows)
 
 
 def _read_starts(path: Path) -> Int64:

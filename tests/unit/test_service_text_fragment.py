@@ -127,7 +127,7 @@ def test_white_space_of_any_kind_parts_words(words: list[str], data: st.DataObje
 
     lowered, place = text.lower(), len(text[:start].lower())
     reaching = expected = ""
-    for expected, needed in tried:  # noqa: B007  the last one stands where none is unique
+    for expected, needed in tried:
         pattern = r"\s+".join(re.escape(word.lower()) for word in needed)
         found = list(re.finditer(pattern, lowered))
         if len(found) == 1:
