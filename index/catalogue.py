@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -141,7 +141,17 @@ class Catalogue:
         row = self._one(sql, (_encodable(document_id),))
         if row is None:
             raise KeyError(document_id)
-        expected, text = row
+        return self._checked_text(document_id, *row)
+
+    def read_texts(self, documents: Iterable[StoredDocument]) -> None:
+        """Read the texts of these documents by one query, for `text` to find; those that are held already are not."""
+        missing = {stored.number: stored for stored in documents if self._texts.get(stored.id) is None}
+        if missing:
+            sql = "SELECT c.number, c.text FROM json_each(?) j JOIN contents c ON c.number = j.value"
+            for number, text in self._all(sql, (str(list(missing)),)):
+                self._checked_text(missing[number].id, missing[number].text_sha256, text)
+
+    def _checked_text(self, document_id: str, expected: str, text: object) -> str:
         if not isinstance(text, str) or (actual := text_sha256(text)) != expected:
             found = actual if isinstance(text, str) else type(text).__name__
             raise self._corrupt(f"the text of {document_id} has SHA-256 {found}, recorded is {expected}")

@@ -292,6 +292,11 @@ class DenseIndex:
         ordinals = self._propose(vector, depth, bits, available)
         if ordinals is None:
             ordinals = self._search_all(vector, depth, bits, available)
+        elif ordinals.size > 2 * depth:
+            # FAISS scores them four times as fast as NumPy widens them; only what may be found is scored by both.
+            among = np.zeros(self.n, np.bool_)
+            among[ordinals] = True
+            ordinals = self._search_all(vector, depth, np.packbits(among, bitorder="little"), ordinals.size)
         scores = self.similarities(vector, ordinals)
         order = np.lexsort((ordinals, -scores))[:depth]
         return ordinals[order], scores[order]

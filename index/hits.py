@@ -79,3 +79,10 @@ def best_lexical(hits: Sequence[Hit]) -> Hit:
         position = int(np.argmax(np.nan_to_num(hits.lexical)))
         return hits[int(np.flatnonzero(hits.order == position)[0])]
     return max(hits, key=lambda hit: (hit.lexical_score or 0.0, -hit.ordinal))
+
+
+def in_order(hits: Sequence[Hit]) -> tuple[Int64, Float64]:
+    """Return ordinals and scores by rank."""
+    if isinstance(hits, RankedHits):
+        return hits.ordinals[hits.order], hits.scores[hits.order]
+    return np.array([hit.ordinal for hit in hits], np.int64), np.array([hit.score for hit in hits], np.float64)

@@ -73,14 +73,14 @@ def retrieve(
     query = plain_query(query) if isinstance(query, str) else query
     vector = _encode(encoder, query.dense)
     lexical = snapshot.lexical.search_terms({t.term: t.boost for t in query.terms}, config.depth, allowed)
-    found, _ = snapshot.dense.search(vector, config.depth, allowed)
-    ordinals = np.union1d(found, lexical[0])
+    dense = snapshot.dense.search(vector, config.depth, allowed)
+    ordinals = np.unique(np.concatenate([dense[0], lexical[0]]), sorted=True)
     if ordinals.size == 0:
         return Retrieval((), 0.0, 0.0)
     coverage = _coverage(snapshot, query.terms, lexical[0][:_COVERAGE_DEPTH].tolist())
     share = lexical_share(coverage, config)
     moved = preference(snapshot, preferred, ordinals) - _turned_down(snapshot, query.avoid, ordinals)
-    return Retrieval(_rank(snapshot, vector, ordinals, lexical, share, moved, config), coverage, share)
+    return Retrieval(_rank(snapshot, vector, ordinals, dense, lexical, share, moved, config), coverage, share)
 
 
 def plain_query(text: str) -> Query:
@@ -120,13 +120,17 @@ def _rank(
     snapshot: Snapshot,
     vector: Float32,
     ordinals: Int64,
+    dense: tuple[Int64, Float32],
     lexical: tuple[Int64, Float32],
     share: float,
     moved: Float64,
     config: FusionConfig,
 ) -> RankedHits:
     """Score every candidate on all its evidence, whichever index found it."""
-    passage = snapshot.dense.similarities(vector, ordinals)
+    passage = np.full(ordinals.size, np.nan, np.float32)
+    passage[np.searchsorted(ordinals, dense[0])] = dense[1]
+    others = np.isnan(passage)
+    passage[others] = snapshot.dense.similarities(vector, ordinals[others])
     text, sentence, best = snapshot.evidence.best(vector, ordinals)
     bm25 = np.full(ordinals.size, np.nan)
     bm25[np.searchsorted(ordinals, lexical[0])] = lexical[1]

@@ -14,6 +14,7 @@ import numpy as np
 
 from index.catalogue_rows import StoredPassage
 from index.fuse import FusionConfig
+from index.hits import in_order
 from index.model import Filters, Float32, Hit, QueryEncoder
 from index.search import Retrieval, retrieve
 from index.snapshot import Snapshot
@@ -85,7 +86,7 @@ def parse_question(
             where="question",
             fix="ask in fewer words",
         )
-    if any(unicodedata.category(c) == "Cs" for c in text):
+    if not text.isascii() and any(unicodedata.category(c) == "Cs" for c in text):
         raise QuestionUnreadable("the question holds half characters", where="question", fix="send valid Unicode text")
     text = _readable(text)
     if not any(c.isalnum() for c in text):
@@ -97,6 +98,8 @@ def parse_question(
 
 def _readable(text: str) -> str:
     """Return the text without what nobody typed; joiners stay, as words of several languages need them."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     kinds = {c: unicodedata.category(c) for c in set(text)}
     kept = (" " if kinds[c] == "Cc" else c for c in text if kinds[c] != "Cf" or c in _JOINERS)
     return " ".join("".join(kept).split())
@@ -220,24 +223,29 @@ def _reason(retrieval: Retrieval, decision: Decision) -> str:
 def _choose(
     snapshot: Snapshot, question: Question, hits: Sequence[Hit], limit: int, max_per_document: int
 ) -> list[Chosen]:
+    def read(candidate: Candidate) -> tuple[Hit, StoredPassage]:
+        hit = hits[candidate.place]
+        return hit, snapshot.catalogue.passages([hit.ordinal])[0]
+
     ranked = _iter_candidates(snapshot, hits)
     if not asks_for_testimony(question.text):
         ranked = hold_back_testimony(ranked)
-    return choose(ranked, limit, max_per_document, lambda ordinal: snapshot.catalogue.passages([ordinal])[0])
+    return choose(ranked, limit, max_per_document, read)
 
 
 def _read_ahead(snapshot: Snapshot, hits: Sequence[Hit], top_k: int) -> None:
     """Read the passages that the decision and the choice most likely look at, by one query instead of several."""
     # Half of those that come up are copies, or too many of one document.
-    snapshot.catalogue.passages([hit.ordinal for hit in hits[: max(N_LOOKED_AT, 2 * top_k)]])
+    snapshot.catalogue.passages(in_order(hits)[0][: max(N_LOOKED_AT, 2 * top_k)])
 
 
 def _iter_candidates(snapshot: Snapshot, hits: Sequence[Hit]) -> Iterator[Candidate]:
-    """Yield the hits as far as they are asked for."""
-    testimony = snapshot.catalogue.allowed(Filters(source_type=(SourceType.PERSONAL,)))
-    for hit in hits:
-        number = int(snapshot.catalogue.document_numbers(np.asarray([hit.ordinal]))[0])
-        yield Candidate(hit, number, testimony is not None and bool(testimony[hit.ordinal]))
+    """Return the hits as what choosing goes by."""
+    ordinals, scores = in_order(hits)
+    documents = snapshot.catalogue.document_numbers(ordinals)
+    mask = snapshot.catalogue.allowed(Filters(source_type=(SourceType.PERSONAL,)))
+    is_testimony = mask[ordinals] if mask is not None else np.zeros(len(ordinals), np.bool_)
+    return map(Candidate, range(len(ordinals)), scores.tolist(), documents.tolist(), is_testimony.tolist())
 
 
 def _quote(
@@ -247,6 +255,7 @@ def _quote(
     explain: bool,
     today: date,
 ) -> tuple[AnswerPassage, ...]:
+    snapshot.catalogue.read_texts(found.stored.document for found in chosen)
     return tuple(
         _answer_passage(
             found, rank, _checked_text(snapshot, found.stored), retrieval.lexical_share if explain else None, today

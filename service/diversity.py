@@ -30,9 +30,10 @@ REPEAT_COST = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A ranked passage, with what is known of it before it is read: its document's number, and whose words it holds."""
+    """What is known of a ranked passage before it is read; `place` is its rank less one, `document` a number."""
 
-    hit: Hit
+    place: int
+    score: float
     document: int
     is_testimony: bool
 
@@ -60,11 +61,15 @@ def are_same_words(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, 
 
     Source: resemblance of shingled documents, Broder 1997.
     """
-    return len(one & other) >= SAME_WORDS * len(one | other)
+    n_shared = len(one & other)
+    return n_shared >= SAME_WORDS * (len(one) + len(other) - n_shared)
 
 
 def choose(
-    ranked: Iterable[Candidate], limit: int, max_per_document: int, read: Callable[[int], StoredPassage]
+    ranked: Iterable[Candidate],
+    limit: int,
+    max_per_document: int,
+    read: Callable[[Candidate], tuple[Hit, StoredPassage]],
 ) -> list[Chosen]:
     """
     Take passages one after the other, at most `max_per_document` of each document, none twice.
@@ -73,8 +78,8 @@ def choose(
     before one that scores up to `REPEAT_COST` more: a question that several documents answer shows several.
 
     Args:
-        ranked: best first, by `hit.score` from `KEPT_PLACES` on; gone through only as far as needed.
-        read: returns the passage of an ordinal; asked for those alone whose turn comes.
+        ranked: best first, by `score` from `KEPT_PLACES` on; gone through only as far as needed.
+        read: returns the passage of a candidate; asked for those alone whose turn comes.
 
     Returns:
         At most `limit`; fewer asked for gives a prefix of more. A passage whose words stand elsewhere too names the
@@ -89,20 +94,20 @@ def choose(
     shown: Counter[int] = Counter()
 
     def standing(one: Candidate) -> float:
-        return one.hit.score - REPEAT_COST * (one.document in shown)
+        return one.score - REPEAT_COST * (one.document in shown)
 
     while waiting and len(chosen) < limit:
         is_kept = len(chosen) < KEPT_PLACES
         # Of equal ones the first.
         one = waiting.pop(0 if is_kept else max(range(len(waiting)), key=lambda i: standing(waiting[i])))
-        stored = read(one.hit.ordinal)
+        hit, stored = read(one)
         runs = shingles(stored.passage.text)
         twin = next((c for c, other in zip(chosen, seen, strict=True) if are_same_words(runs, other)), None)
         if twin is not None:
             twin.also_in.append(stored)
         elif shown[one.document] < max_per_document:
             shown[one.document] += 1
-            chosen.append(Chosen(one.hit, stored))
+            chosen.append(Chosen(hit, stored))
             seen.append(runs)
         if len(chosen) < KEPT_PLACES:
             waiting += islice(rest, 1)
@@ -117,7 +122,7 @@ def _read_on(rest: Iterator[Candidate], waiting: list[Candidate], standing: Call
     for one in rest:
         waiting.append(one)
         best = max(best, standing(one))
-        if one.hit.score <= best:
+        if one.score <= best:
             return
 
 

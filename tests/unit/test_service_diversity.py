@@ -61,12 +61,13 @@ def ranked(*parts: tuple[str, str], types: dict[str, SourceType] | None = None) 
 
 def candidates(found: list[tuple[Hit, StoredPassage]]) -> list[Candidate]:
     return [
-        Candidate(hit, s.document.number, s.document.metadata.source_type is SourceType.PERSONAL) for hit, s in found
+        Candidate(place, hit.score, s.document.number, s.document.metadata.source_type is SourceType.PERSONAL)
+        for place, (hit, s) in enumerate(found)
     ]
 
 
 def chosen(found: list[tuple[Hit, StoredPassage]], limit: int, most: int) -> list[Chosen]:
-    return choose(iter(candidates(found)), limit, most, {s.ordinal: s for _, s in found}.__getitem__)
+    return choose(iter(candidates(found)), limit, most, lambda one: found[one.place])
 
 
 def shown(found: list[tuple[Hit, StoredPassage]], limit: int = 5, most: int = 3) -> list[tuple[str, list[str]]]:
@@ -153,14 +154,14 @@ def test_testimony_is_held_back_behind_the_first_other_passage() -> None:
         "p": SourceType.PERSONAL, "q": SourceType.PERSONAL, "r": SourceType.PERSONAL,
     })  # fmt: skip
 
-    assert [c.hit.ordinal for c in hold_back_testimony(candidates(found))] == [2, 0, 1, 3]
+    assert [c.place for c in hold_back_testimony(candidates(found))] == [2, 0, 1, 3]
 
 
 def test_testimony_alone_is_still_shown() -> None:
     """This ensures that a library of stories answers with stories."""
     found = ranked(("p", "I did it."), types={"p": SourceType.PERSONAL})
 
-    assert [c.hit.ordinal for c in hold_back_testimony(candidates(found))] == [0]
+    assert [c.place for c in hold_back_testimony(candidates(found))] == [0]
 
 
 @pytest.mark.parametrize(
