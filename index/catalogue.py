@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -37,6 +38,7 @@ from index.catalogue_rows import (
 from index.catalogue_writing import write_catalogue
 from index.errors import SnapshotCorrupt
 from index.model import Filters, Int64, Mask
+from index.recent import Recent
 from index.text_cache import TextCache
 from ingest.model import Document, text_sha256
 
@@ -48,6 +50,8 @@ _ANY_OF = "EXISTS (SELECT 1 FROM json_each(d.{column}) WHERE value IN (SELECT va
 # the folder may be gone (collected) by the time another would be wanted.
 _N_CONNECTIONS = 4
 _N_MASKS = 16
+# Of the passages and documents read last: a question looks at its first passages three times. 2 kB each.
+_N_RECENT = 256
 
 
 class Catalogue:
@@ -65,6 +69,8 @@ class Catalogue:
         self._is_closed = False
         self._texts = TextCache(text_cache_bytes)
         self._masks: OrderedDict[Filters, Mask] = OrderedDict()
+        self._recent: Recent[int, StoredPassage] = Recent(_N_RECENT)
+        self._recent_documents: Recent[int, StoredDocument] = Recent(_N_RECENT)
         self._lock = Lock()
         counts = self._one("SELECT documents, passages, sentences FROM counts")
         if counts is None:
@@ -135,7 +141,17 @@ class Catalogue:
         row = self._one(sql, (_encodable(document_id),))
         if row is None:
             raise KeyError(document_id)
-        expected, text = row
+        return self._checked_text(document_id, *row)
+
+    def read_texts(self, documents: Iterable[StoredDocument]) -> None:
+        """Read the texts of these documents by one query, for `text` to find; those that are held already are not."""
+        missing = {stored.number: stored for stored in documents if self._texts.get(stored.id) is None}
+        if missing:
+            sql = "SELECT c.number, c.text FROM json_each(?) j JOIN contents c ON c.number = j.value"
+            for number, text in self._all(sql, (str(list(missing)),)):
+                self._checked_text(missing[number].id, missing[number].text_sha256, text)
+
+    def _checked_text(self, document_id: str, expected: str, text: object) -> str:
         if not isinstance(text, str) or (actual := text_sha256(text)) != expected:
             found = actual if isinstance(text, str) else type(text).__name__
             raise self._corrupt(f"the text of {document_id} has SHA-256 {found}, recorded is {expected}")
@@ -191,16 +207,35 @@ class Catalogue:
             IndexError: there is no such ordinal.
         """
         wanted = [int(ordinal) for ordinal in ordinals]
+        known = self._recent.get(wanted)
+        if missing := [ordinal for ordinal in dict.fromkeys(wanted) if ordinal not in known]:
+            known |= self._read_passages(missing)
+        return [known[ordinal] for ordinal in wanted]
+
+    def _read_passages(self, ordinals: Sequence[int]) -> dict[int, StoredPassage]:
         # Integers only, so the list is its own JSON; it arrives as one bound value.
         sql = (
             "SELECT p.*, d.* FROM json_each(?) j JOIN passages p ON p.ordinal = j.value "
-            "JOIN documents d ON d.number = p.document ORDER BY j.key"
+            "JOIN documents d ON d.number = p.document"
         )
-        found = self._stored_passages(sql, (str(wanted),))
-        if len(found) != len(wanted):
-            missing = sorted(set(wanted) - {passage.ordinal for passage in found})
+        found = {stored.ordinal: stored for stored in self._stored_passages(sql, (str(list(ordinals)),))}
+        if len(found) != len(ordinals):
+            missing = sorted(set(ordinals) - found.keys())
             raise IndexError(f"no passages with the ordinals {missing[:5]} among {self.n_passages}")
+        self._recent.put(found)
         return found
+
+    def document_numbers(self, ordinals: Int64) -> Int64:
+        """Return the number of the document of each passage, which is its place in the order of ordinals."""
+        numbers: Int64 = np.searchsorted(self._first_ordinals, ordinals, side="right") - 1
+        return numbers
+
+    @cached_property
+    def _first_ordinals(self) -> Int64:
+        # A document without passages has the first ordinal of the next one, which is the one that is meant.
+        return np.asarray(
+            [row[0] for row in self._all("SELECT first_ordinal FROM documents ORDER BY number")], np.int64
+        )
 
     def passage_by_id(self, passage_id: str) -> StoredPassage | None:
         """Return one passage, None when there is none of that id."""
@@ -256,14 +291,16 @@ class Catalogue:
 
     def _stored_passages(self, sql: str, values: Sequence[Any]) -> list[StoredPassage]:
         width = len(PASSAGE_COLUMNS)
-        documents: dict[int, StoredDocument] = {}
+        rows = self._all(sql, values)
+        documents = self._recent_documents.get({row[width] for row in rows})
         found = []
-        for row in self._all(sql, values):
+        for row in rows:
             number = row[width]
             if number not in documents:
                 documents[number] = self._document(row[width:])
             with self._decoding(f"passage {row[0]}"):
                 found.append(read_passage(row[:width], documents[number]))
+        self._recent_documents.put(documents)
         return found
 
     def _document(self, row: Sequence[Any]) -> StoredDocument:

@@ -1,7 +1,8 @@
 """
 The dense index: inner products over unit vectors. The only module that imports FAISS; knows no text.
 
-All vectors lie in a flat index, and every score comes from there. In a large library a second, quantised index beside
+All vectors lie in a flat index of float16 values, which is what they are rounded to when they are made, and every score
+comes from there; up to format 2 it held the same values as float32. In a large library a second, quantised index beside
 it proposes the rows worth scoring; `dense_choice.py` decides whether there is one.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 from index.dense_config import EXACT_ROWS
 from index.errors import SnapshotCorrupt
 from index.files import storage_errors
+from index.float16 import Bytes, iter_widened
 from index.model import Float32, Int64, Mask
 
 # The type information that FAISS ships lacks the arguments that its Python layer adds.
@@ -29,6 +31,7 @@ PROPOSED = 400
 # Of the sample that centres are made of: FAISS wants 39 to 256 rows a centre, more cost time and bring little.
 _ROWS_PER_CENTRE = 64
 _SEED = 20_261
+_ROWS_AT_ONCE = 10_000
 _LINKS_EXPLORED = 100
 # Of k-means. On 46,000 passages 6 rounds leave the mean similarity to the centre at .649, 10 at .651.
 _ROUNDS = 10
@@ -36,21 +39,25 @@ _ROUNDS = 10
 
 def write_dense(path: Path, vectors: Float32) -> None:
     """
-    Write the rows as an exact inner-product index (FAISS IndexFlatIP), row = ordinal.
+    Write the rows as an exact inner-product index (FAISS IndexScalarQuantizer of float16), row = ordinal.
 
     Args:
-        vectors: `float32[n, d]`, finite, C-contiguous; n may be 0.
+        vectors: `float32[n, d]`, finite, C-contiguous, every value one that float16 has; n may be 0.
 
     Raises:
         StorageFailed: the disk is full or failing.
-        ValueError: wrong dtype or shape, or a value that is not finite.
+        ValueError: wrong dtype or shape, or a value that is not finite or would be rounded.
     """
     if vectors.dtype != np.float32 or vectors.ndim != 2 or not vectors.flags.c_contiguous:
         raise ValueError(f"vectors must be C-contiguous float32[n, d], got {vectors.dtype}{list(vectors.shape)}")
     if not np.isfinite(vectors).all():
         raise ValueError("vectors hold a value that is not finite")
-    index = faiss.IndexFlatIP(vectors.shape[1])
-    index.add(vectors)
+    index = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    for first in range(0, len(vectors), _ROWS_AT_ONCE):
+        rows = vectors[first : first + _ROWS_AT_ONCE]
+        if not np.array_equal(rows.astype(np.float16), rows):
+            raise ValueError("vectors hold a value that float16 does not have")
+        index.add(rows)
     _write(index, path)
 
 
@@ -111,9 +118,10 @@ def k_means(vectors: Float32, n_clusters: int, seed: int, n_starts: int = 1) -> 
 
 class Candidates:
     """
-    A quantised index, lists around centres (IVF) or a graph (HNSW), that proposes rows near a vector; row = ordinal.
+    A quantised index that proposes rows near a vector; row = ordinal.
 
-    `effort` of a search is the number of lists looked at (nprobe), or the length of the graph's queue (efSearch).
+    Codes of every row that are scanned within registers (PQ), lists around centres (IVF) or a graph (HNSW). `effort` of
+    a search is the number of rows proposed, of lists looked at (nprobe), or the length of the graph's queue (efSearch).
     """
 
     def __init__(self, index: Any) -> None:
@@ -121,6 +129,7 @@ class Candidates:
         self.n = int(index.ntotal)
         self.dimension = int(index.d)
         self.n_lists = int(index.nlist) if isinstance(index, faiss.IndexIVF) else 0
+        self.is_scan = isinstance(index, faiss.IndexPQFastScan)
 
     @classmethod
     def train(cls, vectors: Float32, factory: str) -> Candidates:
@@ -137,8 +146,10 @@ class Candidates:
         if isinstance(index, faiss.IndexIVF):
             index.cp.niter, index.cp.seed, index.cp.spherical = _ROUNDS, _SEED, True
             index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, _ROWS_PER_CENTRE
-        else:
+        elif isinstance(index, faiss.IndexHNSW):
             index.hnsw.efConstruction = _LINKS_EXPLORED
+        else:
+            index.pq.cp.niter, index.pq.cp.seed, index.pq.cp.min_points_per_centroid = _ROUNDS, _SEED, 1
         index.train(vectors)
         index.add(vectors)
         return cls(index)
@@ -149,11 +160,12 @@ class Candidates:
         Open what `write` wrote, memory-mapped.
 
         Raises:
-            SnapshotCorrupt: not an inner-product index of one of the two kinds, or shorter than it says.
+            SnapshotCorrupt: not an inner-product index of one of the three kinds, or shorter than it says.
         """
         index = _read(path)
-        if not isinstance(index, faiss.IndexIVF | faiss.IndexHNSW) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise _corrupt(path, f"it holds a {type(index).__name__}, not an IVF or HNSW index of inner products")
+        kinds = faiss.IndexPQFastScan | faiss.IndexIVF | faiss.IndexHNSW
+        if not isinstance(index, kinds) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise _corrupt(path, f"it holds a {type(index).__name__}, not a PQ, IVF or HNSW index of inner products")
         return cls(index)
 
     def write(self, path: Path) -> None:
@@ -174,7 +186,7 @@ class Candidates:
             available: how many bits are set.
         """
         available = self.n if available is None else available
-        wanted = min(max(PROPOSED, 2 * depth), available)
+        wanted = min(max(effort, 4 * depth) if self.is_scan else max(PROPOSED, 2 * depth), available)
         fetch = min(wanted + _TIE_MARGIN, available)
         while True:
             parameters = self._parameters(max(effort, 1), fetch, bits)
@@ -189,6 +201,8 @@ class Candidates:
 
     def _parameters(self, effort: int, fetch: int, bits: Any) -> Any:
         selector = {} if bits is None else {"sel": faiss.IDSelectorBitmap(bits)}
+        if self.is_scan:
+            return None
         if self.n_lists:
             return faiss.SearchParametersIVF(nprobe=min(effort, self.n_lists), **selector)
         return faiss.SearchParametersHNSW(efSearch=max(effort, fetch), **selector)
@@ -198,7 +212,8 @@ class DenseIndex:
     """
     Rows of unit vectors on disk, row = ordinal. Safe to search from many threads.
 
-    The files are memory-mapped: they are held once for all processes, and reading them costs no private memory.
+    The files are memory-mapped: they are held once for all processes, and reading them costs no private memory. The
+    codes of a PQ index are not: FAISS copies them, 9 MB for 46,000 passages.
 
     Args:
         candidates: proposes rows where all are too many; None: every search is exact.
@@ -211,18 +226,22 @@ class DenseIndex:
         self.dimension = int(index.d)
         self.candidates = candidates
         self.effort = effort
+        self._narrow = None if isinstance(index, faiss.IndexFlatIP) else _codes_of(index)
 
     @classmethod
     def open(cls, path: Path, candidates: Path | None = None, effort: int = 0) -> DenseIndex:
         """
-        Open what `write_dense` wrote, and what `Candidates.write` wrote beside it.
+        Open what `write_dense` wrote, now or up to format 2, and what `Candidates.write` wrote beside it.
 
         Raises:
             SnapshotCorrupt: not a flat inner-product index, or shorter than it says; or the two do not agree.
         """
         index = _read(path)
-        if not isinstance(index, faiss.IndexFlatIP):
-            raise _corrupt(path, f"it holds a {type(index).__name__}, not an IndexFlatIP")
+        is_narrow = isinstance(index, faiss.IndexScalarQuantizer) and index.sq.qtype == faiss.ScalarQuantizer.QT_fp16
+        if not isinstance(index, faiss.IndexFlatIP) and not is_narrow:
+            raise _corrupt(path, f"it holds a {type(index).__name__}, not a flat index of float16 or float32")
+        if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise _corrupt(path, "it is no index of inner products")
         if candidates is None:
             return cls(index)
         near = Candidates.open(candidates)
@@ -230,6 +249,11 @@ class DenseIndex:
             what = f"it has {near.n} rows of {near.dimension}, {path.name} has {index.ntotal} of {index.d}"
             raise _corrupt(candidates, what)
         return cls(index, near, effort)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Tell whether the file holds float16 values."""
+        return self._narrow is not None
 
     def with_candidates(self, candidates: Candidates | None, effort: int = 0) -> DenseIndex:
         """Return the same rows, found through these candidates; exactly when None."""
@@ -267,9 +291,13 @@ class DenseIndex:
         faiss.omp_set_num_threads(1)
         ordinals = self._propose(vector, depth, bits, available)
         if ordinals is None:
-            ordinals, scores = self._search_all(vector, depth, bits, available)
-        else:
-            scores = self.similarities(vector, ordinals)
+            ordinals = self._search_all(vector, depth, bits, available)
+        elif ordinals.size > 2 * depth:
+            # FAISS scores them four times as fast as NumPy widens them; only what may be found is scored by both.
+            among = np.zeros(self.n, np.bool_)
+            among[ordinals] = True
+            ordinals = self._search_all(vector, depth, np.packbits(among, bitorder="little"), ordinals.size)
+        scores = self.similarities(vector, ordinals)
         order = np.lexsort((ordinals, -scores))[:depth]
         return ordinals[order], scores[order]
 
@@ -280,18 +308,19 @@ class DenseIndex:
         if bits is None:
             return self.candidates.propose(vector, depth, self.effort)
         if available <= EXACT_ROWS or not self.candidates.n_lists:
-            return None
+            return None  # a graph loses rows behind a filter, and a scan takes none
         # What passes a filter may lie in lists far from the vector, so every list is looked at: nothing is lost.
         return self.candidates.propose(vector, depth, self.candidates.n_lists, bits, available)
 
-    def _search_all(self, vector: Float32, depth: int, bits: Any, available: int) -> tuple[Int64, Float32]:
+    def _search_all(self, vector: Float32, depth: int, bits: Any, available: int) -> Int64:
         """Return at least the `depth` nearest rows, and all that tie with the last of them."""
         parameters = None if bits is None else faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
         fetch = min(depth + _TIE_MARGIN, available)
         while True:
             scores, ordinals = (row[0] for row in self._index.search(vector[None, :], fetch, params=parameters))
             if fetch == available or scores[depth - 1] > scores[-1]:
-                return ordinals, scores
+                found: Int64 = ordinals
+                return found
             # Which of equal rows FAISS keeps is its own affair, so all that tie with the last hit are fetched.
             fetch = min(fetch * 4, available)
 
@@ -308,9 +337,17 @@ class DenseIndex:
         if labels.size:
             query = np.ascontiguousarray(vector[None, :])
             faiss.omp_set_num_threads(1)
-            self._index.compute_distance_subset(
-                1, faiss.swig_ptr(query), labels.shape[1], faiss.swig_ptr(scores), faiss.swig_ptr(labels)
-            )
+            if self._narrow is None:
+                self._index.compute_distance_subset(
+                    1, faiss.swig_ptr(query), labels.shape[1], faiss.swig_ptr(scores), faiss.swig_ptr(labels)
+                )
+            else:
+                # Widened, so that each product is the one that the same values as float32 gave, to the last digit.
+                for first, rows in iter_widened(self._narrow, labels[0]):
+                    part = scores[0, first : first + len(rows)]
+                    faiss.fvec_inner_products_ny(
+                        faiss.swig_ptr(part), faiss.swig_ptr(query), faiss.swig_ptr(rows), self.dimension, len(rows)
+                    )
         products: Float32 = scores[0]
         return products
 
@@ -324,7 +361,7 @@ class DenseIndex:
 
     def close(self) -> None:
         """Let go of the files; nothing may be asked afterwards."""
-        self._index = self.candidates = None
+        self._index = self.candidates = self._narrow = None
 
     def _check(self, vector: Float32) -> None:
         if vector.shape != (self.dimension,) or vector.dtype != np.float32:
@@ -345,6 +382,15 @@ def _read(path: Path) -> Any:
         return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
     except RuntimeError as error:
         raise _corrupt(path, "FAISS can't read it") from error
+
+
+def _codes_of(index: Any) -> Bytes:
+    """Return the rows as they lie in the file, which is mapped as long as the index is there."""
+    n_values = int(index.ntotal) * int(index.d)
+    if not n_values:
+        return np.empty((0, 2 * int(index.d)), np.uint8)
+    codes: Bytes = faiss.rev_swig_ptr(index.codes.data(), 2 * n_values)
+    return codes.reshape(int(index.ntotal), 2 * int(index.d))
 
 
 def _corrupt(path: Path, what: str) -> SnapshotCorrupt:

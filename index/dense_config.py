@@ -14,12 +14,16 @@ CANDIDATES_FILE = "candidates.faiss"
 AUTO, EXACT = "auto", "exact"
 # Up to so many rows exact search is fast enough: see ARCHITECTURE, "Vectors".
 EXACT_ROWS = 30_000
+# Up to so many rows "auto" scans the codes of every one. Beyond, the codes leave the processor's caches, and each
+# process holds its own.
+SCANNED_ROWS = 400_000
 
 _FACTORY = re.compile(
     r"(?:IVF(?P<lists>[1-9][0-9]{0,5})|HNSW(?P<links>[1-9][0-9]{0,2})),(?:Flat|SQ[468]|SQ(?:fp|bf)16)"
+    r"|PQ(?P<parts>[1-9][0-9]{0,3})x4fs"
 )
 _MOST_LISTS, _LEAST_LINKS, _MOST_LINKS = 65_536, 4, 128
-EXAMPLES = '"auto", "exact", or what FAISS calls a factory string, such as "IVF256,SQ8" or "HNSW32,SQ8"'
+EXAMPLES = '"auto", "exact", or what FAISS calls a factory string, such as "PQ192x4fs", "IVF256,SQ8" or "HNSW32,SQ8"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,9 @@ class DenseChoice:
     """
     How the nearest passages are found.
 
-    `index` is "exact" or a factory string, `effort` nprobe or efSearch. The recalls, against exact search, were
-    measured on `n_measured` "questions" or "passages". `note` says why a wish was not followed.
+    `index` is "exact" or a factory string, `effort` how many rows are proposed, nprobe or efSearch. The recalls,
+    against exact search, were measured on `n_measured` "questions" or "passages". `note` says why a wish was not
+    followed.
     """
 
     index: str = EXACT
@@ -66,7 +71,7 @@ class DenseChoice:
 
     def sealed(self) -> DenseSearch:
         """Return what the manifest keeps of it."""
-        return DenseSearch(**{name: value for name, value in asdict(self).items() if name != "note"})
+        return DenseSearch(**{name: value for name, value in asdict(self).items() if name != "note"}, vectors="float16")
 
 
 def describe_dense(search: DenseSearch) -> str:
@@ -92,15 +97,21 @@ def parse_dense_index(text: str) -> str:
     if text in (AUTO, EXACT):
         return text
     found = _FACTORY.fullmatch(text)
-    lists, links = (int(found[name] or 0) for name in ("lists", "links")) if found else (0, 0)
-    if 0 < lists <= _MOST_LISTS or _LEAST_LINKS <= links <= _MOST_LINKS:
+    lists, links, parts = (int(found[name] or 0) for name in ("lists", "links", "parts")) if found else (0, 0, 0)
+    if 0 < lists <= _MOST_LISTS or _LEAST_LINKS <= links <= _MOST_LINKS or parts:
         return text
     graphs = f"HNSW{_LEAST_LINKS} to HNSW{_MOST_LINKS}"
     codes = "Flat, SQ4, SQ6, SQ8, SQfp16 or SQbf16"
-    raise ValueError(f"{EXAMPLES} (IVF1 to IVF{_MOST_LISTS} or {graphs}, then {codes})")
+    raise ValueError(f"{EXAMPLES} (IVF1 to IVF{_MOST_LISTS} or {graphs}, then {codes}; or PQ and x4fs)")
 
 
 def n_lists_of(factory: str) -> int:
     """Return how many lists a factory string asks for, 0 for a graph."""
     found = _FACTORY.fullmatch(factory)
     return int(found["lists"] or 0) if found else 0
+
+
+def n_parts_of(factory: str) -> int:
+    """Return into how many parts a factory string cuts vectors, 0 where it cuts none."""
+    found = _FACTORY.fullmatch(factory)
+    return int(found["parts"] or 0) if found else 0

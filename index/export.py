@@ -7,6 +7,7 @@ What it renames and deletes lies under `encoders/`, by the calls of `index/files
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import warnings
@@ -18,9 +19,11 @@ from index.encoder import (
     DESCRIPTION,
     EXPORT_VERSION,
     GRAPH,
+    GRAPH_INT8,
     TOKENIZER,
     encoder_folder,
     file_sha256,
+    import_onnxruntime,
     is_exported,
 )
 from index.files import fsync_file, remove, rename, storage_errors, write_atomically
@@ -63,8 +66,9 @@ def ensure_encoder(index_dir: Path, files: ModelFiles) -> Path:
 
 def _export(files: ModelFiles, folder: Path) -> None:
     dimension = _write_graph(files, folder / GRAPH)
+    _quantise(folder / GRAPH, folder / GRAPH_INT8)
     load_tokenizer(files).save(str(folder / TOKENIZER))
-    names = (GRAPH, TOKENIZER)
+    names = (GRAPH, GRAPH_INT8, TOKENIZER)
     for name in names:
         fsync_file(folder / name)
     description = {
@@ -111,3 +115,24 @@ def _write_graph(files: ModelFiles, path: Path) -> int:
             dynamo=False,
         )
     return int(model.get_embedding_dimension())
+
+
+def _quantise(graph: Path, target: Path) -> None:
+    """
+    Write the graph with the weights of its matrix products as 8 bits, a scale for each column.
+
+    With one scale for a whole matrix, or with the word embeddings quantised too, the cosine to the vectors of the other
+    graph falls from .987 to .97. Ready-made files of 8 bits were slower than float32.
+    """
+    import_onnxruntime()
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it advises to run a tool that changes nothing for this graph
+    try:
+        quantize_dynamic(
+            str(graph), str(target), op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8
+        )
+    finally:
+        root.setLevel(level)

@@ -19,7 +19,7 @@ from index.files import storage_errors, write_atomically
 MANIFEST_FILE = "manifest.json"
 # Raise FORMAT_VERSION whenever any file of a snapshot changes its meaning, and commit a fixture of the new format
 # (tests/data/make_snapshot_fixture.py).
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 OLDEST_SUPPORTED = 1
 
 _FIX = "roll back to an older snapshot or build again"
@@ -56,12 +56,18 @@ class DenseSearch(_Part):
     """
 
     index: str = "exact"
-    effort: Count = Field(default=0, description="nprobe of an IVF index, efSearch of an HNSW one; 0: search is exact.")
+    effort: Count = Field(
+        default=0,
+        description="Rows that a PQ index proposes, nprobe of an IVF one, efSearch of an HNSW one; 0: search is exact.",
+    )
     recall_at_10: Share = 1.0
     recall_at_200: Share = 1.0
     n_measured: Count = Field(default=0, description="How many searches the recalls were measured with.")
     measured_on: Literal["", "questions", "passages"] = Field(
         default="", description="Labelled questions, or vectors of passages moved by noise."
+    )
+    vectors: Literal["float32", "float16"] = Field(
+        default="float32", description="How dense.faiss holds the vectors, which have float16 precision either way."
     )
 
     @property

@@ -13,8 +13,9 @@ import numpy as np
 
 from index.errors import ModelMismatch
 from index.fuse import Float64, FusionConfig, dense_evidence, fuse, lexical_share, ranking
+from index.hits import RankedHits
 from index.lexical import analyze
-from index.model import DenseText, Filters, Float32, Hit, Int64, Mask, Query, QueryEncoder, QueryTerm
+from index.model import DenseText, Filters, Float32, Hit, Int64, Query, QueryEncoder, QueryTerm
 from index.snapshot import Snapshot
 from ingest.model import SourceType
 
@@ -38,7 +39,7 @@ class Retrieval:
     `coverage` is the idf-weighted share of the question's terms in the lexical hit that holds most of them, 0 to 1.
     """
 
-    hits: tuple[Hit, ...]
+    hits: Sequence[Hit]
     coverage: float
     lexical_share: float
 
@@ -71,15 +72,15 @@ def retrieve(
     allowed = snapshot.catalogue.allowed(filters)
     query = plain_query(query) if isinstance(query, str) else query
     vector = _encode(encoder, query.dense)
-    lexical = _search_lexical(snapshot, query.terms, config.depth, allowed)
-    found, _ = snapshot.dense.search(vector, config.depth, allowed)
-    ordinals = np.union1d(found, np.fromiter(lexical, dtype=np.int64, count=len(lexical)))
+    lexical = snapshot.lexical.search_terms({t.term: t.boost for t in query.terms}, config.depth, allowed)
+    dense = snapshot.dense.search(vector, config.depth, allowed)
+    ordinals = np.unique(np.concatenate([dense[0], lexical[0]]), sorted=True)
     if ordinals.size == 0:
         return Retrieval((), 0.0, 0.0)
-    coverage = _coverage(snapshot, query.terms, list(lexical)[:_COVERAGE_DEPTH])
+    coverage = _coverage(snapshot, query.terms, lexical[0][:_COVERAGE_DEPTH].tolist())
     share = lexical_share(coverage, config)
     moved = preference(snapshot, preferred, ordinals) - _turned_down(snapshot, query.avoid, ordinals)
-    return Retrieval(_rank(snapshot, vector, ordinals, lexical, share, moved, config), coverage, share)
+    return Retrieval(_rank(snapshot, vector, ordinals, dense, lexical, share, moved, config), coverage, share)
 
 
 def plain_query(text: str) -> Query:
@@ -115,44 +116,27 @@ def _check_model(snapshot: Snapshot, encoder: QueryEncoder) -> None:
         )
 
 
-def _search_lexical(
-    snapshot: Snapshot, terms: Sequence[QueryTerm], depth: int, allowed: Mask | None
-) -> dict[int, float]:
-    """Return ordinal -> BM25 score, best first."""
-    ordinals, scores = snapshot.lexical.search_terms({t.term: t.boost for t in terms}, depth, allowed)
-    return dict(zip(ordinals.tolist(), scores.tolist(), strict=True))
-
-
 def _rank(
     snapshot: Snapshot,
     vector: Float32,
     ordinals: Int64,
-    lexical: dict[int, float],
+    dense: tuple[Int64, Float32],
+    lexical: tuple[Int64, Float32],
     share: float,
     moved: Float64,
     config: FusionConfig,
-) -> tuple[Hit, ...]:
+) -> RankedHits:
     """Score every candidate on all its evidence, whichever index found it."""
-    passage = snapshot.dense.similarities(vector, ordinals)
-    rows = snapshot.evidence.similarities(vector, ordinals)
-    text = np.array([row[0] for row in rows], dtype=np.float32)
-    best = [int(np.argmax(row[1:])) for row in rows]
-    sentence = np.array([row[1 + i] for row, i in zip(rows, best, strict=True)], dtype=np.float32)
-    bm25 = np.array([lexical.get(int(o), 0.0) for o in ordinals], dtype=np.float64)
-    scores = np.maximum(fuse(dense_evidence(passage, text, sentence, config), bm25, share) + moved, 0.0)
-    return tuple(
-        Hit(
-            ordinal=int(ordinals[i]),
-            rank=rank,
-            score=float(scores[i]),
-            passage_similarity=float(passage[i]),
-            text_similarity=float(text[i]),
-            sentence_similarity=float(sentence[i]),
-            lexical_score=lexical.get(int(ordinals[i])),
-            best_sentence=best[i],
-        )
-        for rank, i in enumerate(ranking(scores, ordinals), start=1)
-    )
+    passage = np.full(ordinals.size, np.nan, np.float32)
+    passage[np.searchsorted(ordinals, dense[0])] = dense[1]
+    others = np.isnan(passage)
+    passage[others] = snapshot.dense.similarities(vector, ordinals[others])
+    text, sentence, best = snapshot.evidence.best(vector, ordinals)
+    bm25 = np.full(ordinals.size, np.nan)
+    bm25[np.searchsorted(ordinals, lexical[0])] = lexical[1]
+    evidence = dense_evidence(passage, text, sentence, config)
+    scores = np.maximum(fuse(evidence, np.nan_to_num(bm25), share) + moved, 0.0)
+    return RankedHits(ordinals, ranking(scores, ordinals), scores, passage, text, sentence, best, bm25)
 
 
 def preference(snapshot: Snapshot, preferred: Sequence[SourceType], ordinals: Int64) -> Float64:

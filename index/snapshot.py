@@ -140,7 +140,11 @@ def _open_named(index_dir: IndexDir, snapshot_id: str, check_sha256: bool) -> Sn
 def _open_dense(path: Path, manifest: Manifest) -> DenseIndex:
     # What the manifest says decides, not what lies there: every process searches alike.
     candidates = path / CANDIDATES_FILE if not manifest.dense.is_exact else None
-    return DenseIndex.open(path / DENSE_FILE, candidates, manifest.dense.effort)
+    dense = DenseIndex.open(path / DENSE_FILE, candidates, manifest.dense.effort)
+    if (held := "float16" if dense.is_narrow else "float32") != manifest.dense.vectors:
+        what = f"the manifest says that the vectors are held as {manifest.dense.vectors}, they are {held}"
+        raise SnapshotCorrupt(what, where=str(path / MANIFEST_FILE), fix=_FIX)
+    return dense
 
 
 def _open_permalinks(path: Path, manifest: Manifest) -> Permalinks:

@@ -20,7 +20,7 @@ from index.dense import write_dense
 from index.dense_config import DENSE_FILE
 from index.evidence_vectors import write_evidence
 from index.lexical import LexicalRow, write_lexical
-from index.manifest import Counts, Manifest, ModelIdentity
+from index.manifest import Counts, DenseSearch, Manifest, ModelIdentity
 from index.model import EmbeddingInput, Float32, PassageVectors
 from index.snapshot import CATALOGUE_FILE, LEXICAL_FOLDER
 from index.store import IndexDir
@@ -238,6 +238,7 @@ def write_tiny_snapshot(
             split={},
             fusion={},
             model=ModelIdentity(name=embedder.name, fingerprint=embedder.fingerprint, dimension=embedder.dimension),
+            dense=DenseSearch(vectors="float16"),
             corpus_sha256=hashlib.sha256("".join(d.text_sha256 for d, _ in library).encode()).hexdigest(),
         )
         index_dir.seal(staging, manifest)

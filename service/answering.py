@@ -14,6 +14,7 @@ import numpy as np
 
 from index.catalogue_rows import StoredPassage
 from index.fuse import FusionConfig
+from index.hits import in_order
 from index.model import Filters, Float32, Hit, QueryEncoder
 from index.search import Retrieval, retrieve
 from index.snapshot import Snapshot
@@ -21,8 +22,8 @@ from ingest.model import SourceType
 from service.abstain import AbstainModel, Decider, Decision
 from service.answer import AlsoIn, Answer, AnswerPassage, Notice, Question, Scores
 from service.citing import cite, document_card, proof
-from service.decision_features import look_at
-from service.diversity import Chosen, Ranked, asks_for_testimony, choose, hold_back_testimony
+from service.decision_features import N_LOOKED_AT, look_at
+from service.diversity import Candidate, Chosen, asks_for_testimony, choose, hold_back_testimony
 from service.errors import CitationMismatch, QuestionEmpty, QuestionTooLong, QuestionUnreadable, RequestInvalid
 from service.evidence import evidence_span, segments
 from service.language import ENGLISH, holds_language, unknown_language
@@ -85,7 +86,7 @@ def parse_question(
             where="question",
             fix="ask in fewer words",
         )
-    if any(unicodedata.category(c) == "Cs" for c in text):
+    if not text.isascii() and any(unicodedata.category(c) == "Cs" for c in text):
         raise QuestionUnreadable("the question holds half characters", where="question", fix="send valid Unicode text")
     text = _readable(text)
     if not any(c.isalnum() for c in text):
@@ -97,6 +98,8 @@ def parse_question(
 
 def _readable(text: str) -> str:
     """Return the text without what nobody typed; joiners stay, as words of several languages need them."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     kinds = {c: unicodedata.category(c) for c in set(text)}
     kept = (" " if kinds[c] == "Cc" else c for c in text if kinds[c] != "Cf" or c in _JOINERS)
     return " ".join("".join(kept).split())
@@ -135,6 +138,7 @@ def answer_question(
         snapshot, encoder, query, filters=question.filters, preferred=policy.preferred, config=policy.fusion
     )
     phases.done("retrieve")
+    _read_ahead(snapshot, retrieval.hits, question.top_k)
     decision = policy.abstain.decide(look_at(question.text, retrieval, snapshot, query))
     answered = bool(retrieval.hits) and decision.confidence >= policy.threshold
     phases.done("decide")
@@ -219,18 +223,29 @@ def _reason(retrieval: Retrieval, decision: Decision) -> str:
 def _choose(
     snapshot: Snapshot, question: Question, hits: Sequence[Hit], limit: int, max_per_document: int
 ) -> list[Chosen]:
-    ranked = _iter_stored(snapshot, hits, 2 * limit)
+    def read(candidate: Candidate) -> tuple[Hit, StoredPassage]:
+        hit = hits[candidate.place]
+        return hit, snapshot.catalogue.passages([hit.ordinal])[0]
+
+    ranked = _iter_candidates(snapshot, hits)
     if not asks_for_testimony(question.text):
         ranked = hold_back_testimony(ranked)
-    return choose(ranked, limit, max_per_document)
+    return choose(ranked, limit, max_per_document, read)
 
 
-def _iter_stored(snapshot: Snapshot, hits: Sequence[Hit], batch_size: int) -> Iterator[Ranked]:
-    """Yield the hits with their passages, fetched in batches as far as they are asked for."""
-    for first in range(0, len(hits), batch_size):
-        batch = hits[first : first + batch_size]
-        stored = {s.ordinal: s for s in snapshot.catalogue.passages([hit.ordinal for hit in batch])}
-        yield from ((hit, stored[hit.ordinal]) for hit in batch)
+def _read_ahead(snapshot: Snapshot, hits: Sequence[Hit], top_k: int) -> None:
+    """Read the passages that the decision and the choice most likely look at, by one query instead of several."""
+    # Half of those that come up are copies, or too many of one document.
+    snapshot.catalogue.passages(in_order(hits)[0][: max(N_LOOKED_AT, 2 * top_k)])
+
+
+def _iter_candidates(snapshot: Snapshot, hits: Sequence[Hit]) -> Iterator[Candidate]:
+    """Return the hits as what choosing goes by."""
+    ordinals, scores = in_order(hits)
+    documents = snapshot.catalogue.document_numbers(ordinals)
+    mask = snapshot.catalogue.allowed(Filters(source_type=(SourceType.PERSONAL,)))
+    is_testimony = mask[ordinals] if mask is not None else np.zeros(len(ordinals), np.bool_)
+    return map(Candidate, range(len(ordinals)), scores.tolist(), documents.tolist(), is_testimony.tolist())
 
 
 def _quote(
@@ -240,6 +255,7 @@ def _quote(
     explain: bool,
     today: date,
 ) -> tuple[AnswerPassage, ...]:
+    snapshot.catalogue.read_texts(found.stored.document for found in chosen)
     return tuple(
         _answer_passage(
             found, rank, _checked_text(snapshot, found.stored), retrieval.lexical_share if explain else None, today

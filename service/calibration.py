@@ -17,6 +17,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from index.encoder import Precision
 from index.files import write_atomically
 from index.fuse import FusionConfig
 from index.manifest import Manifest
@@ -85,6 +86,7 @@ class CalibrationFile(_Part):
     topic: LogisticPart | None
     operating_point: Share
     model: ModelPart
+    query_encoder: Precision = "float32"  # of the questions that it was fitted on
     settings_sha256: Sha256
     data: list[DataPart]
     penalty: Finite
@@ -173,6 +175,7 @@ def abstain_model(
     fusion: FusionConfig = FusionConfig(),
     shipped: Path = SHIPPED,
     loaded: tuple[CalibrationFile, str] | None = None,
+    precision: Precision = "float32",
 ) -> tuple[AbstainModel, tuple[str, ...]]:
     """
     Return the model for one snapshot, and what an operator should know about it.
@@ -180,6 +183,7 @@ def abstain_model(
     Args:
         path: the operator's calibration; None takes the shipped one, or the fallback where that doesn't fit.
         loaded: what was read from it, with its SHA-256, by a process that keeps watching it.
+        precision: in which questions are embedded.
 
     Raises:
         CalibrationInvalid: the operator's file is not valid, or belongs to another embedding model.
@@ -196,6 +200,9 @@ def abstain_model(
             raise CalibrationInvalid(difference, where=str(path), fix=fix)
         return AbstainModel(), (f"confidence is not calibrated: {difference}; run citewell calibrate QUESTIONS.jsonl",)
     model = to_model(calibration, sha256)
+    if calibration.query_encoder != precision:
+        fitted = f"confidence was calibrated with query_encoder {calibration.query_encoder}, it is {precision}"
+        return model, (f"{fitted}; run citewell calibrate again, or set it back",)
     if calibration.settings_sha256 != settings_sha256(manifest, fusion):
         what = "confidence was calibrated with other settings of splitting or fusion; run citewell calibrate again"
         return model, (what,)

@@ -91,8 +91,10 @@ def split_windows(text: str) -> list[str]:
 
 def fold(text: str) -> str:
     """Return the text as the text model reads it: no case, no accents, no apostrophes, no stretched letters."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(c for c in decomposed if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
+    plain = text.casefold()
+    if not plain.isascii():
+        decomposed = unicodedata.normalize("NFKD", plain)
+        plain = "".join(c for c in decomposed if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
     return _REPEATED.sub(r"\1\1", " ".join(_WORD.findall(_APOSTROPHE.sub("", plain))))
 
 

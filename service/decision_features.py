@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from index.model import Hit, Query
+from index.hits import best_lexical, best_similarity
+from index.model import Query
 from index.search import Retrieval, plain_query
 from index.snapshot import Snapshot
 from ingest.model import Passage
@@ -103,7 +104,7 @@ class SimilarityFeature:
 
     def features(self, look: Look) -> tuple[float, ...]:
         """Return the one number."""
-        return (_best_text(look.retrieval.hits),)
+        return (best_similarity(look.retrieval.hits),)
 
 
 class RetrievalFeatures:
@@ -144,17 +145,19 @@ class RetrievalFeatures:
     def features(self, look: Look) -> tuple[float, ...]:
         """Return the features of one question, in the order of `signs`."""
         hits = look.retrieval.hits
-        return (_best_text(hits), hits[0].sentence_similarity, look.retrieval.coverage, *_terms(look), *_aspects(look))
-
-
-def _best_text(hits: Sequence[Hit]) -> float:
-    return max(max(hit.text_similarity, hit.sentence_similarity) for hit in hits)
+        return (
+            best_similarity(hits),
+            hits[0].sentence_similarity,
+            look.retrieval.coverage,
+            *_terms(look),
+            *_aspects(look),
+        )
 
 
 def _terms(look: Look) -> tuple[float, float, float]:
     """Return held_first, unknown_share, is_agreed."""
     hits, index = look.retrieval.hits, look.terms
-    lexical = max(hits, key=lambda hit: (hit.lexical_score or 0.0, -hit.ordinal))
+    lexical = best_lexical(hits)
     is_agreed = float(lexical.lexical_score is not None and lexical.rank <= N_LOOKED_AT)
     if not look.wanted:
         return (0.0, 1.0, is_agreed)

@@ -13,7 +13,6 @@ from itertools import islice
 
 from index.catalogue_rows import StoredPassage
 from index.model import Hit
-from ingest.model import SourceType
 
 _WORD = re.compile(r"\w+")
 # Words in a row that are compared. Two passages that differ in a date or a name still share most runs of three.
@@ -28,7 +27,15 @@ SAME_WORDS = 0.8
 KEPT_PLACES = 3
 REPEAT_COST = 0.15
 
-Ranked = tuple[Hit, StoredPassage]
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is known of a ranked passage before it is read; `place` is its rank less one, `document` a number."""
+
+    place: int
+    score: float
+    document: int
+    is_testimony: bool
 
 
 @dataclass(slots=True)
@@ -54,10 +61,16 @@ def are_same_words(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, 
 
     Source: resemblance of shingled documents, Broder 1997.
     """
-    return len(one & other) >= SAME_WORDS * len(one | other)
+    n_shared = len(one & other)
+    return n_shared >= SAME_WORDS * (len(one) + len(other) - n_shared)
 
 
-def choose(ranked: Iterable[Ranked], limit: int, max_per_document: int) -> list[Chosen]:
+def choose(
+    ranked: Iterable[Candidate],
+    limit: int,
+    max_per_document: int,
+    read: Callable[[Candidate], tuple[Hit, StoredPassage]],
+) -> list[Chosen]:
     """
     Take passages one after the other, at most `max_per_document` of each document, none twice.
 
@@ -65,7 +78,8 @@ def choose(ranked: Iterable[Ranked], limit: int, max_per_document: int) -> list[
     before one that scores up to `REPEAT_COST` more: a question that several documents answer shows several.
 
     Args:
-        ranked: best first, by `hit.score` from `KEPT_PLACES` on; read only as far as needed.
+        ranked: best first, by `score` from `KEPT_PLACES` on; gone through only as far as needed.
+        read: returns the passage of a candidate; asked for those alone whose turn comes.
 
     Returns:
         At most `limit`; fewer asked for gives a prefix of more. A passage whose words stand elsewhere too names the
@@ -77,21 +91,22 @@ def choose(ranked: Iterable[Ranked], limit: int, max_per_document: int) -> list[
     waiting = list(islice(rest, 1))
     chosen: list[Chosen] = []
     seen: list[frozenset[tuple[str, ...]]] = []
-    shown: Counter[str] = Counter()
+    shown: Counter[int] = Counter()
 
-    def standing(one: Ranked) -> float:
-        return one[0].score - REPEAT_COST * (one[1].document.id in shown)
+    def standing(one: Candidate) -> float:
+        return one.score - REPEAT_COST * (one.document in shown)
 
     while waiting and len(chosen) < limit:
         is_kept = len(chosen) < KEPT_PLACES
         # Of equal ones the first.
-        hit, stored = waiting.pop(0 if is_kept else max(range(len(waiting)), key=lambda i: standing(waiting[i])))
+        one = waiting.pop(0 if is_kept else max(range(len(waiting)), key=lambda i: standing(waiting[i])))
+        hit, stored = read(one)
         runs = shingles(stored.passage.text)
         twin = next((c for c, other in zip(chosen, seen, strict=True) if are_same_words(runs, other)), None)
         if twin is not None:
             twin.also_in.append(stored)
-        elif shown[stored.document.id] < max_per_document:
-            shown[stored.document.id] += 1
+        elif shown[one.document] < max_per_document:
+            shown[one.document] += 1
             chosen.append(Chosen(hit, stored))
             seen.append(runs)
         if len(chosen) < KEPT_PLACES:
@@ -101,13 +116,13 @@ def choose(ranked: Iterable[Ranked], limit: int, max_per_document: int) -> list[
     return chosen
 
 
-def _read_on(rest: Iterator[Ranked], waiting: list[Ranked], standing: Callable[[Ranked], float]) -> None:
+def _read_on(rest: Iterator[Candidate], waiting: list[Candidate], standing: Callable[[Candidate], float]) -> None:
     """Add to those that wait until no passage further down can stand higher than the best of them."""
     best = max((standing(one) for one in waiting), default=-math.inf)
     for one in rest:
         waiting.append(one)
         best = max(best, standing(one))
-        if one[0].score <= best:
+        if one.score <= best:
             return
 
 
@@ -124,19 +139,19 @@ def asks_for_testimony(question: str) -> bool:
     return _ASKS_FOR_TESTIMONY.search(question) is not None
 
 
-def hold_back_testimony(ranked: Iterable[Ranked]) -> Iterator[Ranked]:
+def hold_back_testimony(ranked: Iterable[Candidate]) -> Iterator[Candidate]:
     """
     Yield the passages with the best one that is no personal testimony in front; the others keep their order.
 
     One person's story answers a general question about treatment for that person only.
     """
-    held: list[Ranked] = []
+    held: list[Candidate] = []
     rest = iter(ranked)
-    for hit, stored in rest:
-        if stored.document.metadata.source_type is SourceType.PERSONAL:
-            held.append((hit, stored))
+    for one in rest:
+        if one.is_testimony:
+            held.append(one)
             continue
-        yield hit, stored
+        yield one
         break
     yield from held
     yield from rest

@@ -134,6 +134,7 @@ _DENSE = {
     "recall_at_200": 0.992,
     "n_measured": 300,
     "measured_on": "passages",
+    "vectors": "float16",
 }
 HEALTH: dict[str, Any] = {
     "live": True,

@@ -49,7 +49,9 @@ def make_gate(
             where=str(path),
             fix="pin them anew: citewell eval QUESTIONS.jsonl --floors FILE.json",
         )
-    provide = encoder_provider or (lambda fingerprint: open_encoder(settings.index_dir, fingerprint))
+    provide = encoder_provider or (
+        lambda fingerprint: open_encoder(settings.index_dir, fingerprint, settings.query_encoder)
+    )
 
     def gate(snapshot: Snapshot) -> None:
         _check(snapshot, questions, file, pinned, settings, provide)

@@ -66,23 +66,31 @@ def unknown_language(question: str, languages: Sequence[str], lexical: LexicalIn
     """
     if EVERY_LANGUAGE in languages or not question:
         return ""
+    words = [word for word, _, _ in iter_words(question) if fold(word) not in lexicon.medicines]
+    is_known = _known_words(languages, lexical, lexicon)
+    # Whatever the identifier said of it, it would be searched for; and that is nearly every question.
+    if question.isascii() and sum(map(is_known, _judged(words))) >= _KNOWN_WORDS_IF_VERY_CERTAIN * len(_judged(words)):
+        return ""
     found = _identify(question)
     likeliest = max(found, key=lambda language: found[language], default="")
     known = sum(found.get(language, 0.0) for language in languages)
     if not likeliest or likeliest in languages:
         return ""
-    words = [word for word, _, _ in iter_words(question) if fold(word) not in lexicon.medicines]
     if is_in_another_script(words):
         return likeliest if known < 0.5 else ""
-    words = [word for word in words if len(word) > 1 and word.isalpha()]
+    words = _judged(words)
     others = sorted((p for code, p in found.items() if code not in {*languages, *_NOT_ASKED_IN}), reverse=True)
     certainty = sum(others[:_MOST_RELATED])
     least = _CERTAIN if len(words) > _LEAST_WORDS else _VERY_CERTAIN
     if len(words) < _LEAST_WORDS or known > _MOST_KNOWN_PROBABILITY or certainty < least:
         return ""
-    is_known = _known_words(languages, lexical, lexicon)
     most = _KNOWN_WORDS if certainty < _VERY_CERTAIN else _KNOWN_WORDS_IF_VERY_CERTAIN
     return likeliest if sum(map(is_known, words)) < most * len(words) else ""
+
+
+def _judged(words: Sequence[str]) -> list[str]:
+    """Return the words whose language says something."""
+    return [word for word in words if len(word) > 1 and word.isalpha()]
 
 
 def holds_language(snapshot: Snapshot, language: str) -> bool:

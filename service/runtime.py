@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from index.encoder import open_encoder
+from index.encoder import Precision, open_encoder
 from index.errors import FilterUnknown, ModelMismatch
 from index.live import LiveSnapshot
 from index.manifest import Manifest
@@ -44,8 +44,9 @@ EncoderProvider = Callable[[str], QueryEncoder]
 class EncoderShelf:
     """An EncoderProvider that opens each encoder of an index folder once; safe to use from many threads."""
 
-    def __init__(self, index_dir: Path) -> None:
+    def __init__(self, index_dir: Path, precision: Precision = "float32") -> None:
         self._index_dir = index_dir
+        self._precision = precision
         self._lock = threading.Lock()
         self._opened: dict[str, QueryEncoder] = {}
 
@@ -58,7 +59,7 @@ class EncoderShelf:
         """
         with self._lock:
             if fingerprint not in self._opened:
-                opened = open_encoder(self._index_dir, fingerprint)
+                opened = open_encoder(self._index_dir, fingerprint, self._precision)
                 # One snapshot being served and one being warmed never need more than two.
                 self._opened = dict([*self._opened.items(), (fingerprint, opened)][-2:])
             return self._opened[fingerprint]
@@ -261,7 +262,9 @@ class Service:
                 )
                 warnings = [] if problem is None else ["a newer snapshot could not be opened; the older one is served"]
                 loaded = self.files.calibration.value if self.files.calibration else None
-                warnings += abstain_model(self.settings.calibration, manifest, loaded=loaded)[1]
+                warnings += abstain_model(
+                    self.settings.calibration, manifest, loaded=loaded, precision=self.settings.query_encoder
+                )[1]
                 warnings += language_warnings(snapshot, parse_languages(self.settings.model_languages))
         except AppError as error:
             shown = problem_from(error)

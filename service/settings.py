@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from index.dense_config import parse_dense_index
+from index.encoder import Precision
 from index.model_files import DEFAULT_MODEL
 from ingest.model import SourceType
 from service.setting_kinds import (
@@ -62,10 +63,14 @@ class Settings(BaseSettings):
             "A question that is certainly in another one is not answered.",
         )
     )
+    query_encoder: Precision = Field(
+        default="float32",
+        description='How precisely questions are embedded: "int8" takes about half the time and changes some answers.',
+    )
     dense_index: Annotated[str, AfterValidator(parse_dense_index)] = Field(
         default="auto",
-        description='How a build makes the nearest passages found: "exact"; an index of FAISS such as "IVF256,SQ8" or '
-        '"HNSW32,SQ8"; "auto" is exact up to 30,000 passages.',
+        description='How a build makes the nearest passages found: "exact"; an index of FAISS such as "PQ192x4fs", '
+        '"IVF256,SQ8" or "HNSW32,SQ8"; "auto" is exact up to 30,000 passages.',
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port that `serve` listens on; 0 takes a free one.")

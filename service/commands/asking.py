@@ -100,7 +100,7 @@ def opened(settings: Settings) -> Iterator[tuple[Snapshot, QueryEncoder]]:
     snapshot = open_snapshot(IndexDir(settings.index_dir))
     try:
         check_model(settings, snapshot)
-        yield snapshot, open_encoder(settings.index_dir, snapshot.manifest.model.fingerprint)
+        yield snapshot, open_encoder(settings.index_dir, snapshot.manifest.model.fingerprint, settings.query_encoder)
     finally:
         snapshot.close()
 

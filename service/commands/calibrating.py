@@ -20,7 +20,7 @@ def run_calibrate(questions: list[Path], out: Path, settings: Settings, *, as_js
     settings = settings.model_copy(update={"calibration": None})
     with opened(settings) as (snapshot, encoder), progress("asking") as on_progress:
         examples = record_examples(files, snapshot, encoder, policy_for(settings, snapshot), on_progress)
-    calibration = fit_calibration(examples)
+    calibration = fit_calibration(examples).model_copy(update={"query_encoder": settings.query_encoder})
     write_calibration(out, calibration)
     if as_json:
         print_json(calibration.model_dump())

@@ -78,7 +78,7 @@ def make_app(settings: Settings, files: OperatorFiles | None = None, metrics_fol
     """
     configure_logging(settings.log_level)
     files = files or open_files(settings)
-    encoders = EncoderShelf(settings.index_dir)
+    encoders = EncoderShelf(settings.index_dir, settings.query_encoder)
     metrics = Metrics(metrics_folder) if settings.metrics else None
     return create_app(settings, open_live(settings, encoders, files), encoders, files, metrics)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from index.embed import SentenceTransformerEmbedder
-from index.encoder import ENCODERS, GRAPH, OnnxQueryEncoder, open_encoder
+from index.encoder import ENCODERS, GRAPH, OnnxQueryEncoder, Precision, open_encoder
 from index.errors import ModelUnusable
 from index.model import EmbeddingInput
 from index.model_files import find_model
@@ -49,6 +49,29 @@ def test_questions_and_the_library_agree_with_onnxruntime(encoder: OnnxQueryEnco
     found = encoder.encode_queries(TEXTS)
 
     assert np.abs(found - expected).max() < 1e-5
+
+
+def test_eight_bits_give_nearly_the_same_vectors(index_dir: Path, encoder: OnnxQueryEncoder) -> None:
+    """This ensures that the graph of 8 bits is the same model, that it is really another graph, and a unit vector."""
+    narrow = open_encoder(index_dir, find_model().fingerprint, "int8")
+
+    found, expected = narrow.encode_queries(TEXTS), encoder.encode_queries(TEXTS)
+
+    cosines = (found * expected).sum(axis=1)
+    assert (narrow.fingerprint, narrow.dimension) == (encoder.fingerprint, encoder.dimension)
+    assert cosines.min() > 0.95
+    assert cosines.min() < 0.9999
+    assert np.abs(np.linalg.norm(found, axis=1) - 1.0).max() < 1e-5
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_questions_vector_does_not_depend_on_the_others(index_dir: Path, precision: Precision) -> None:
+    """This ensures that nobody's answer depends on who else asks: 8 bits are scaled by all that is in a batch."""
+    encoder = open_encoder(index_dir, find_model().fingerprint, precision)
+
+    together = encoder.encode_queries(TEXTS)
+
+    assert [row.tobytes() for row in together] == [encoder.encode_queries([text])[0].tobytes() for text in TEXTS]
 
 
 def test_passages_lie_where_questions_do(encoder: OnnxQueryEncoder, embedder: SentenceTransformerEmbedder) -> None:

@@ -26,14 +26,14 @@ def make_rows() -> Float32:
     )
 
 
-@pytest.fixture(scope="module", params=["IVF32,SQ8", "IVF32,Flat", "HNSW16,SQ8"])
+@pytest.fixture(scope="module", params=["IVF32,SQ8", "IVF32,Flat", "HNSW16,SQ8", "PQ12x4fs"])
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[DenseIndex, DenseIndex]:
-    """Return the same rows as an exact index and as one with candidates that look at half of the lists."""
+    """Return the same rows as an exact index and as one with candidates, of the lists half."""
     folder = tmp_path_factory.mktemp("dense")
     rows = make_rows()
     write_dense(folder / "dense.faiss", rows)
     Candidates.train(rows, request.param).write(folder / "near")
-    effort = 512 if request.param.startswith("HNSW") else LISTS // 2
+    effort = {"HNSW": 512, "PQ12": 800}.get(request.param[:4], LISTS // 2)
     return DenseIndex.open(folder / "dense.faiss"), DenseIndex.open(folder / "dense.faiss", folder / "near", effort)
 
 

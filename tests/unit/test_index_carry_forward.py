@@ -11,6 +11,7 @@ from tests_support import count_words
 
 from index.carry_forward import write_carried
 from index.errors import SnapshotCorrupt
+from index.manifest import FORMAT_VERSION
 from index.resolve_link import PassageState, Resolution, resolve_link
 from index.snapshot import open_snapshot
 from index.store import IndexDir
@@ -294,7 +295,7 @@ def test_snapshots_of_the_format_before_count_as_history(index_dir: IndexDir, pu
     start = manifest.index('    "permalinks.sqlite"')
     end = manifest.index("}", start) + 1
     manifest = (manifest[:start].rstrip().rstrip(",") + manifest[end:]).replace(
-        '"format_version": 2', '"format_version": 1'
+        f'"format_version": {FORMAT_VERSION}', '"format_version": 1'
     )
     (old / "manifest.json").write_text(manifest)
     with open_snapshot(index_dir) as snapshot:

@@ -13,7 +13,7 @@ from index.model import Float32
 def unit_rows(n: int, d: int, seed: int = 0) -> Float32:
     rows: Float32 = np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
+    return rows.astype(np.float16).astype(np.float32)  # as embedders round them
 
 
 @pytest.fixture
@@ -137,8 +137,14 @@ def test_rows_that_do_not_exist_are_refused(dense: DenseIndex, ordinal: int) -> 
 
 @pytest.mark.parametrize(
     "rows",
-    [np.zeros((3, 4)), np.zeros(4, np.float32), np.zeros((4, 3), np.float32).T, np.full((1, 4), np.inf, np.float32)],
-    ids=["float64", "one axis", "not contiguous", "infinite"],
+    [
+        np.zeros((3, 4)),
+        np.zeros(4, np.float32),
+        np.zeros((4, 3), np.float32).T,
+        np.full((1, 4), np.inf, np.float32),
+        np.full((1, 4), 0.1, np.float32),
+    ],
+    ids=["float64", "one axis", "not contiguous", "infinite", "finer than float16"],
 )
 def test_wrong_vectors_are_not_written(tmp_path: Path, rows: Float32) -> None:
     """This ensures that a mistake shows at build time and leaves no file."""

@@ -33,8 +33,10 @@ def rows() -> Float32:
 
 
 @pytest.mark.parametrize(
-    "name", ["auto", "exact", "IVF256,SQ8", "IVF16,Flat", "IVF1,SQfp16", "HNSW32,SQ8", "HNSW4,Flat", "IVF65536,SQ4"]
-)
+    "name",
+    ["auto", "exact", "IVF256,SQ8", "IVF16,Flat", "IVF1,SQfp16", "HNSW32,SQ8", "HNSW4,Flat", "IVF65536,SQ4",
+     "PQ192x4fs"],
+)  # fmt: skip
 def test_known_names_are_taken(name: str) -> None:
     """This ensures that what the README names can be set."""
     assert parse_dense_index(name) == name
@@ -52,7 +54,8 @@ def test_every_name_that_is_taken_is_known_to_faiss(kind: str, codes: str) -> No
 @pytest.mark.parametrize(
     "name",
     ["", "AUTO", "ivf256,sq8", "IVF256", "IVF0,SQ8", "IVF70000,SQ8", "IVF256,SQ5", "IVF256,SQ8,", "HNSW3,SQ8",
-     "HNSW129,SQ8", "IVF256,PQ48", "Flat", "nonsense", "IVF256, SQ8", "IVF256,SQ8\n", "OPQ16,IVF256,SQ8"],
+     "HNSW129,SQ8", "IVF256,PQ48", "PQ0x4fs", "PQ192", "PQ192x8", "PQ192x4fs,RFlat", "Flat", "nonsense",
+     "IVF256, SQ8", "IVF256,SQ8\n", "OPQ16,IVF256,SQ8"],
 )  # fmt: skip
 def test_unknown_names_are_refused_with_examples(name: str) -> None:
     """This ensures that a slip is told at once, with what can be written instead."""
@@ -78,7 +81,8 @@ def test_lists_grow_with_the_square_root(n: int, lists: int) -> None:
     [
         (DenseConfig(), "exact"),
         (DenseConfig(exact_up_to=N), "exact"),
-        (DenseConfig(exact_up_to=N - 1), "IVF256,SQ8"),
+        (DenseConfig(exact_up_to=N - 1), "PQ16x4fs"),
+        (DenseConfig("PQ8x4fs", recall_floor=0.5), "PQ8x4fs"),
         (DenseConfig("exact", exact_up_to=0), "exact"),
         (DenseConfig("IVF32,SQ8"), "IVF32,SQ8"),
         (DenseConfig("HNSW16,SQ8"), "HNSW16,SQ8"),
@@ -139,6 +143,29 @@ def test_more_lists_than_passages_is_exact_and_said(tmp_path: Path) -> None:
     assert (choice.index, choice.note) == ("exact", "IVF64,SQ8 needs 64 passages, there are 20: search is exact")
 
 
+@pytest.mark.parametrize(
+    ("n", "factory", "lack"),
+    [
+        (20, "PQ5x4fs", "vectors that can be cut into 5 parts, they have 32 numbers"),
+        (15, "PQ16x4fs", "16 passages, there are 15"),
+    ],
+)
+def test_codes_that_can_not_be_made_are_said(n: int, factory: str, lack: str, tmp_path: Path) -> None:
+    """This ensures that a setting for another model's vectors does not stop a build half-way."""
+    choice = write_chosen_dense(tmp_path, clustered_rows(n), DenseConfig(factory))
+
+    assert (choice.index, choice.note) == ("exact", f"{factory} needs {lack}: search is exact")
+
+
+def test_very_many_passages_are_not_scanned(monkeypatch: pytest.MonkeyPatch, rows: Float32, tmp_path: Path) -> None:
+    """This ensures that a library whose codes no cache holds is searched through lists."""
+    monkeypatch.setattr(dense_choice, "SCANNED_ROWS", N - 1)
+
+    choice = write_chosen_dense(tmp_path, rows, DenseConfig(exact_up_to=N - 2))
+
+    assert choice.index == "IVF256,SQ8"
+
+
 def test_real_questions_are_measured_where_there_are_any(tmp_path: Path) -> None:
     """This ensures that the gate's questions, evenly chosen, take the place of moved passages."""
     embedder = HashingEmbedder()
@@ -159,7 +186,7 @@ def test_questions_are_not_shown() -> None:
 
 def test_two_builds_write_the_same_bytes(rows: Float32, tmp_path: Path) -> None:
     """This ensures that equal input gives equal snapshots: one thread, fixed seeds."""
-    for factory in ("IVF64,SQ8", "HNSW16,SQ8"):
+    for factory in ("IVF64,SQ8", "HNSW16,SQ8", "PQ16x4fs"):
         for name in ("a", "b"):
             faiss.omp_set_num_threads(2)
             Candidates.train(rows, factory).write(tmp_path / name)
@@ -202,7 +229,7 @@ def test_a_foreign_file_is_refused(rows: Float32, tmp_path: Path) -> None:
 
     with pytest.raises(SnapshotCorrupt, match=r"1000 rows of 32, dense\.faiss has 20000 of 32"):
         DenseIndex.open(tmp_path / DENSE_FILE, tmp_path / CANDIDATES_FILE, 4)
-    with pytest.raises(SnapshotCorrupt, match="IndexFlat"):
+    with pytest.raises(SnapshotCorrupt, match="IndexScalarQuantizer"):
         DenseIndex.open(tmp_path / DENSE_FILE, tmp_path / DENSE_FILE, 4)
     with pytest.raises(SnapshotCorrupt, match="FAISS can't read it"):
         DenseIndex.open(tmp_path / DENSE_FILE, tmp_path / "none", 4)

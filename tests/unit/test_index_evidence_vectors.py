@@ -41,6 +41,29 @@ def test_similarities_are_those_of_each_row(evidence: EvidenceVectors, matrices:
         np.testing.assert_allclose(scores, matrices[ordinal] @ query, rtol=1e-4, atol=1e-5)
 
 
+def test_the_best_sentence_is_the_first_of_the_nearest(tmp_path: Path) -> None:
+    """This ensures that ranking gets of each passage its text's product and its best sentence, ties to the first."""
+    random = np.random.default_rng(3)
+    written = [random.integers(-2, 3, (k, 16)).astype(np.float32) for k in random.integers(2, 7, 60)]
+    write_evidence(tmp_path, iter(written))
+    query, ordinals = np.ones(16, np.float32), random.permutation(60)[:50]
+
+    with closing(EvidenceVectors.open(tmp_path)) as evidence:
+        text, sentence, best = evidence.best(query, ordinals)
+        rows = evidence.similarities(query, ordinals)
+
+    assert text.tolist() == [row[0] for row in rows]
+    assert sentence.tolist() == [row[1:].max() for row in rows]
+    assert best.tolist() == [int(np.argmax(row[1:])) for row in rows]
+
+
+def test_the_best_of_nothing_is_nothing(evidence: EvidenceVectors) -> None:
+    """This ensures that no candidates is no error, and a passage without a sentence is one."""
+    assert [part.size for part in evidence.best(np.zeros(16, np.float32), np.empty(0, np.int64))] == [0, 0, 0]
+    with pytest.raises(ValueError, match="no sentence"):
+        evidence.best(np.zeros(16, np.float32), np.array([0, 2]))
+
+
 def test_a_rows_similarity_does_not_depend_on_the_others(tmp_path: Path) -> None:
     """This ensures that asking for fewer passages gives the very same scores."""
     random = np.random.default_rng(2)

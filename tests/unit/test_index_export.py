@@ -9,8 +9,17 @@ from pathlib import Path
 import pytest
 
 import index.export
-from index.encoder import DESCRIPTION, EXPORT_VERSION, GRAPH, encoder_folder, file_sha256
-from index.errors import StorageFailed
+from index.encoder import (
+    DESCRIPTION,
+    EXPORT_VERSION,
+    GRAPH,
+    GRAPH_INT8,
+    TOKENIZER,
+    encoder_folder,
+    file_sha256,
+    open_encoder,
+)
+from index.errors import ModelUnusable, StorageFailed
 from index.export import ensure_encoder
 from index.model_files import ModelFiles
 
@@ -29,9 +38,12 @@ def exports(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def export(files: ModelFiles, folder: Path) -> None:
         folders.append(folder)
-        (folder / GRAPH).write_bytes(b"graph")
+        names = (GRAPH, GRAPH_INT8, TOKENIZER)
+        for name in names:
+            (folder / name).write_bytes(name.encode())
         description = {"export_version": EXPORT_VERSION, "fingerprint": files.fingerprint}
-        sizes = {"dimension": 3, "max_tokens": 256, "files": {GRAPH: file_sha256(folder / GRAPH)}}
+        hashes = {name: file_sha256(folder / name) for name in names}
+        sizes = {"dimension": 3, "max_tokens": 256, "files": hashes}
         (folder / DESCRIPTION).write_text(json.dumps({**description, **sizes}))
 
     monkeypatch.setattr(index.export, "_export", export)
@@ -60,7 +72,25 @@ def test_a_damaged_encoder_is_replaced(files: ModelFiles, exports: list[Path], t
     ensure_encoder(tmp_path, files)
 
     assert len(exports) == 2
-    assert sorted(path.name for path in final.iterdir()) == sorted([GRAPH, DESCRIPTION])
+    assert sorted(path.name for path in final.iterdir()) == sorted([GRAPH, GRAPH_INT8, TOKENIZER, DESCRIPTION])
+
+
+def test_an_export_of_a_version_before_is_completed(files: ModelFiles, exports: list[Path], tmp_path: Path) -> None:
+    """This ensures that the build after an upgrade adds the graph of 8 bits; till then the other one is used."""
+    final = ensure_encoder(tmp_path, files)
+    description = json.loads((final / DESCRIPTION).read_text())
+    del description["files"][GRAPH_INT8]
+    (final / DESCRIPTION).write_text(json.dumps(description))
+    (final / GRAPH_INT8).unlink()
+
+    with pytest.raises(ModelUnusable, match=r"exported no encoder\.int8\.onnx"):
+        open_encoder(tmp_path, FINGERPRINT, "int8")
+    with pytest.raises(ModelUnusable, match="not a tokenizer file"):  # its own files were found as they should be
+        open_encoder(tmp_path, FINGERPRINT)
+    ensure_encoder(tmp_path, files)
+
+    assert len(exports) == 2
+    assert (final / GRAPH_INT8).exists()
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(

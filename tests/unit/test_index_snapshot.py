@@ -157,6 +157,14 @@ def test_a_newer_format_is_refused_as_such(index_dir: IndexDir) -> None:
         open_snapshot(index_dir)
 
 
+def test_vectors_held_otherwise_than_the_manifest_says_are_refused(index_dir: IndexDir) -> None:
+    """This ensures that no snapshot is served whose manifest tells of other files."""
+    edit_manifest(index_dir, lambda data: data["dense"].update(vectors="float32"))
+
+    with pytest.raises(SnapshotCorrupt, match="held as float32, they are float16"):
+        open_snapshot(index_dir)
+
+
 def test_a_pointer_to_nothing_is_an_error(index_dir: IndexDir) -> None:
     """This ensures that a deleted snapshot folder is reported, not retried for ever."""
     shutil.rmtree(current(index_dir))

@@ -205,7 +205,7 @@ def test_vectors_that_are_not_unit_length_are_found(tmp_path: Path) -> None:
     def stretch(path: Path) -> None:
         with open_snapshot_folder(path) as snapshot:
             rows = snapshot.dense.vectors(np.arange(7))
-        rows[3] *= 1.01
+        rows[3] = (1.01 * rows[3]).astype(np.float16)
         write_dense(path / "dense.faiss", rows)
         evidence = np.load(path / "evidence.npy")
         evidence[-1] = np.nan

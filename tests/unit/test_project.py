@@ -52,7 +52,7 @@ def imported(path: Path) -> set[str]:
             },
         ),
         ("rapidfuzz", {"index/succession.py", "service/spelling.py"}),
-        ("onnxruntime", {"index/encoder.py"}),
+        ("onnxruntime", {"index/encoder.py", "index/export.py"}),
         ("sentence_transformers", {"index/model_loading.py"}),
         ("nupunkt", {"ingest/sentences.py"}),
         ("fasttext", {"service/language.py"}),

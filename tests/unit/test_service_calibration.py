@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from index.encoder import Precision
 from index.snapshot import Snapshot, open_snapshot
 from index.store import IndexDir
 from index.testing import HashingEmbedder, write_tiny_snapshot
@@ -225,6 +226,35 @@ def test_other_settings_are_a_warning(snapshot: Snapshot, tmp_path: Path) -> Non
     assert ["other settings" in warning for warning in warnings] == [True]
 
 
+@pytest.mark.parametrize(
+    ("fitted_with", "asked_with", "said"),
+    [
+        ("float32", "float32", ()),
+        ("float32", "int8", ("confidence was calibrated with query_encoder float32, it is int8",)),
+        ("int8", "float32", ("confidence was calibrated with query_encoder int8, it is float32",)),
+        ("int8", "int8", ()),
+    ],
+)
+def test_questions_embedded_otherwise_are_a_warning(
+    fitted_with: Precision, asked_with: Precision, said: tuple[str, ...], snapshot: Snapshot, tmp_path: Path
+) -> None:
+    """This ensures that health says where confidence was fitted on other vectors of questions than are made."""
+    path, found = tmp_path / "calibration.json", fitted(snapshot, tmp_path)
+    write_calibration(path, found.model_copy(update={"query_encoder": fitted_with}))
+
+    _, warnings = abstain_model(path, snapshot.manifest, precision=asked_with)
+
+    assert tuple(warning.partition(";")[0] for warning in warnings) == said
+
+
+def test_a_calibration_from_before_there_were_precisions_is_of_float32(snapshot: Snapshot, tmp_path: Path) -> None:
+    """This ensures that files of operators stay valid."""
+    path, found = tmp_path / "calibration.json", fitted(snapshot, tmp_path)
+    path.write_text(json.dumps(found.model_dump(exclude={"query_encoder"})))
+
+    assert read_calibration(path)[0].query_encoder == "float32"
+
+
 def test_the_shipped_file_is_sound() -> None:
     """This ensures that what comes with Citewell can be read and holds its promise on held-out folds."""
     found, _ = read_calibration(SHIPPED)
@@ -310,7 +340,7 @@ def test_the_command_fits_and_eval_uses_it(
     snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """This ensures the whole way: questions to a file, the file to a setting, the setting to the evaluation."""
-    monkeypatch.setattr("service.commands.asking.open_encoder", lambda _folder, _fingerprint: HashingEmbedder())
+    monkeypatch.setattr("service.commands.asking.open_encoder", lambda *_: HashingEmbedder())
     questions, out = tmp_path / "q.jsonl", tmp_path / "own.json"
     write_questions(questions, labelled(snapshot))
     index = ["--index-dir", str(tmp_path / "index")]
@@ -331,7 +361,7 @@ def test_the_command_refuses_one_class_with_2(
     snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """This ensures that nothing is written where nothing can be fitted."""
-    monkeypatch.setattr("service.commands.asking.open_encoder", lambda _folder, _fingerprint: HashingEmbedder())
+    monkeypatch.setattr("service.commands.asking.open_encoder", lambda *_: HashingEmbedder())
     questions, out = tmp_path / "q.jsonl", tmp_path / "own.json"
     write_questions(questions, labelled(snapshot, n_far=0))
 

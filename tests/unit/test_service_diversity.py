@@ -14,6 +14,8 @@ from ingest.model import Metadata, Passage, Source, SourceType
 from service.diversity import (
     KEPT_PLACES,
     REPEAT_COST,
+    Candidate,
+    Chosen,
     are_same_words,
     asks_for_testimony,
     choose,
@@ -40,7 +42,7 @@ def ranked(*parts: tuple[str, str], types: dict[str, SourceType] | None = None) 
         )
         meta = Metadata(title=document_id, source_type=(types or {}).get(document_id, SourceType.OTHER))
         document = StoredDocument(
-            number=0,
+            number=list(dict(parts)).index(document_id),
             source=Source(document_id, "0" * 64, 1),
             reader="t/1",
             metadata=meta,
@@ -57,10 +59,19 @@ def ranked(*parts: tuple[str, str], types: dict[str, SourceType] | None = None) 
     return result
 
 
-def shown(found: list[tuple[Hit, StoredPassage]], limit: int = 5, most: int = 3) -> list[tuple[str, list[str]]]:
+def candidates(found: list[tuple[Hit, StoredPassage]]) -> list[Candidate]:
     return [
-        (c.stored.document.id, [s.document.id for s in c.also_in]) for c in choose(found, limit, max_per_document=most)
+        Candidate(place, hit.score, s.document.number, s.document.metadata.source_type is SourceType.PERSONAL)
+        for place, (hit, s) in enumerate(found)
     ]
+
+
+def chosen(found: list[tuple[Hit, StoredPassage]], limit: int, most: int) -> list[Chosen]:
+    return choose(iter(candidates(found)), limit, most, lambda one: found[one.place])
+
+
+def shown(found: list[tuple[Hit, StoredPassage]], limit: int = 5, most: int = 3) -> list[tuple[str, list[str]]]:
+    return [(c.stored.document.id, [s.document.id for s in c.also_in]) for c in chosen(found, limit, most)]
 
 
 def test_the_same_words_are_shown_once_with_their_other_places() -> None:
@@ -134,7 +145,7 @@ def test_the_choice_is_the_greedy_one(parts: list[tuple[str, float]], most: int)
         cost = REPEAT_COST if len(expected) >= KEPT_PLACES else 0.0
         expected.append(max(left, key=lambda one: one[0].score - cost * (one[1].document.id in names))[1].ordinal)
 
-    assert [c.stored.ordinal for c in choose(iter(found), 10, most)] == expected
+    assert [c.stored.ordinal for c in chosen(found, 10, most)] == expected
 
 
 def test_testimony_is_held_back_behind_the_first_other_passage() -> None:
@@ -143,14 +154,14 @@ def test_testimony_is_held_back_behind_the_first_other_passage() -> None:
         "p": SourceType.PERSONAL, "q": SourceType.PERSONAL, "r": SourceType.PERSONAL,
     })  # fmt: skip
 
-    assert [s.document.id for _, s in hold_back_testimony(found)] == ["n", "p", "q", "r"]
+    assert [c.place for c in hold_back_testimony(candidates(found))] == [2, 0, 1, 3]
 
 
 def test_testimony_alone_is_still_shown() -> None:
     """This ensures that a library of stories answers with stories."""
     found = ranked(("p", "I did it."), types={"p": SourceType.PERSONAL})
 
-    assert [s.document.id for _, s in hold_back_testimony(found)] == ["p"]
+    assert [c.place for c in hold_back_testimony(candidates(found))] == [0]
 
 
 @pytest.mark.parametrize(
@@ -173,5 +184,5 @@ def test_hits_keep_their_own_scores() -> None:
     """This ensures that what is shown carries the evidence it was ranked by."""
     found = ranked(("a", "One thing is said."), ("b", "Another thing is meant."))
 
-    assert [c.hit for c in choose(found, 2, 3)] == [hit for hit, _ in found]
+    assert [c.hit for c in chosen(found, 2, 3)] == [hit for hit, _ in found]
     assert replace(found[0][0], rank=9) != found[0][0]

@@ -189,7 +189,7 @@ def test_the_command_ends_with_1_and_says_what_fell(
     """This ensures that a script sees the refusal, and that what is accepted ends with 0."""
     monkeypatch.setattr("service.commands.building.SentenceTransformerEmbedder", lambda _: HashingEmbedder())
     monkeypatch.setattr("service.commands.building.find_model", lambda _: None)
-    monkeypatch.setattr("service.gate.open_encoder", lambda _folder, _fingerprint: HashingEmbedder())
+    monkeypatch.setattr("service.gate.open_encoder", lambda *_: HashingEmbedder())
     folder = settings.index_dir.parent
     arguments = ["build", str(settings.corpus), "--index-dir", str(settings.index_dir)]
     arguments += ["--gate", str(questions(folder)), "--gate-floors", str(floors_beside(questions(folder)))]

@@ -20,7 +20,9 @@ from service.settings import Settings
 def test_encoder_is_opened_once_and_two_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """This ensures that a question does not load a model, and that old models are let go."""
     opened = []
-    monkeypatch.setattr(runtime, "open_encoder", lambda _, fingerprint: opened.append(fingerprint) or fingerprint)
+    monkeypatch.setattr(
+        runtime, "open_encoder", lambda _, fingerprint, _precision: opened.append(fingerprint) or fingerprint
+    )
     shelf = EncoderShelf(tmp_path)
 
     for fingerprint in ("a", "a", "b", "a", "c", "b", "a"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote
 
 import pytest
@@ -97,12 +98,41 @@ def test_every_stretch_has_a_directive_that_can_be_read(text: str, data: st.Data
 
 
 def test_words_that_are_unique_cost_one_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This ensures that an answer's links take no time to speak of: no pattern is made that is not needed."""
-    made = []
-    make = text_fragment._pattern
-    monkeypatch.setattr(text_fragment, "_pattern", lambda words: made.append(words) or make(words))
+    """This ensures that an answer's links take no time to speak of: the first words that are unique end the search."""
+    searched = []
+    candidates = text_fragment._candidates
+    monkeypatch.setattr(
+        text_fragment, "_candidates", lambda *parts: (searched.append(1) or found for found in candidates(*parts))
+    )
     text = " ".join(f"Sentence number {i} says something of its own about it." for i in range(200))
 
     text_directive(text, text.index("Sentence number 150"), text.index(" Sentence number 151"))
 
-    assert len(made) == 1
+    assert len(searched) == 1
+
+
+@given(st.lists(st.sampled_from(["one", "two", "ONE", "é", "Σ", "İ"]), max_size=40), st.data())
+def test_white_space_of_any_kind_parts_words(words: list[str], data: st.DataObject) -> None:
+    """This ensures that what is found is what a pattern with any white space between the words finds."""
+    spaces = st.sampled_from([" ", "\n", "  ", "\t \n", "\u00a0", "\x1f"])
+    text = "".join(word + data.draw(spaces) for word in words)
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(len(text), start + 40)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        tried: list[tuple[str, list[str]]] = []
+        candidates = text_fragment._candidates
+        patch.setattr(text_fragment, "_candidates", lambda *parts: tried.extend(candidates(*parts)) or iter(tried))
+        directive = text_directive(text, start, end)
+
+    lowered, place = text.lower(), len(text[:start].lower())
+    reaching = expected = ""
+    for expected, needed in tried:
+        pattern = r"\s+".join(re.escape(word.lower()) for word in needed)
+        found = list(re.finditer(pattern, lowered))
+        if len(found) == 1:
+            break
+        reaching = reaching or (expected if found and found[0].end() > place else "")
+    else:
+        expected = reaching or expected
+    assert directive == expected
