@@ -312,6 +312,7 @@ class _Build:
             ignored=self._library.ignored if self._library else (),
             seconds=self._rounded_seconds(),
             embedding_passages_per_s=round(vectors.passages_per_s, 1) if vectors else 0.0,
+            model_s=round(vectors.model_s, 3) if vectors else 0.0,
             peak_memory_bytes=peak_memory_bytes(),
             previous_id=self._previous_id,
             changes=self._changes,

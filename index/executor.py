@@ -29,8 +29,8 @@ _CHUNK_JOBS = 32
 _CHUNK_BYTES = 250_000
 # Chunks on their way for each worker: one that is worked on, one that waits, one whose results come back.
 _CHUNKS_AHEAD = 3
-# A process takes a second to start, so a small library is done before one could help.
-ALONE_S = 1.0
+# A process takes one to two seconds to start, so a small library is done before one could help.
+ALONE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
