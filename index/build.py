@@ -202,7 +202,7 @@ class _Build:
 
     def embedding(self, staging: Staging, executor: BuildExecutor) -> EmbedAhead:
         """Return what embeds passages while others are still split, once its block is entered."""
-        return EmbedAhead(self._embedder, executor, self.store.vectors_path, staging.path)
+        return EmbedAhead(self._embedder, executor, self.store, staging.path)
 
     def write_documents(self, staging: Staging, sources: Iterator[SplitSource], ahead: EmbedAhead) -> list[Embeddable]:
         """Write the catalogue, and begin to embed; return what the other parts of the index are made from."""
@@ -222,7 +222,6 @@ class _Build:
         on_done = self._report_on("embed")
         with self._timed("embed"):
             on_done(0, len(passages))
-            self._embedder.export_query_encoder(self.store.path)
             rows = ahead.finish(lambda n_done: on_done(n_done, len(passages)))
             self._vectors = ahead.vectors
             self._warnings += [(self.store.vectors_path.name, warning) for warning in ahead.warnings]

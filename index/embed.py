@@ -179,19 +179,8 @@ class SentenceTransformerEmbedder:
         return _Encoded([first, *before, *ids, last], spans)
 
     def _forward(self, width: int, batch: Sequence[_Encoded]) -> list[PassageVectors]:
-        """Return the vectors of at most BATCH_SIZE inputs; the shape is always `[BATCH_SIZE, width]`."""
-        torch = import_torch()
-        tokens = np.full((BATCH_SIZE, width), self._pad_id, np.int64)
-        mask = np.zeros((BATCH_SIZE, width), np.int64)
-        # A row without any token would be divided by zero somewhere in the model.
-        mask[:, 0] = 1
-        for row, item in enumerate(batch):
-            tokens[row, : len(item.ids)] = item.ids
-            mask[row, : len(item.ids)] = 1
-        with torch.inference_mode(), self._precision():
-            output = self._model({"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)})
-            passages = output["sentence_embedding"][: len(batch)].float().numpy()
-            outputs = output["token_embeddings"][: len(batch)].float().numpy()
+        """Return the vectors of at most BATCH_SIZE inputs."""
+        passages, outputs = (found[: len(batch)] for found in self._run(self._tensors(width, batch)))
         # Sums up to each token: the sum over any stretch is one subtraction.
         sums = np.zeros((len(batch), width + 1, outputs.shape[2]), np.float32)
         np.cumsum(outputs, axis=1, out=sums[:, 1:])
@@ -202,6 +191,24 @@ class SentenceTransformerEmbedder:
         return [
             PassageVectors(p, np.ascontiguousarray(e)) for p, e in zip(rounded_unit(passages), evidence, strict=True)
         ]
+
+    def _tensors(self, width: int, batch: Sequence[_Encoded]) -> dict[str, Any]:
+        """Return what the model takes; the shape is `[BATCH_SIZE, width]` however short the batch is."""
+        torch = import_torch()
+        tokens = np.full((BATCH_SIZE, width), self._pad_id, np.int64)
+        mask = np.zeros((BATCH_SIZE, width), np.int64)
+        # A row without any token would be divided by zero somewhere in the model.
+        mask[:, 0] = 1
+        for row, item in enumerate(batch):
+            tokens[row, : len(item.ids)] = item.ids
+            mask[row, : len(item.ids)] = 1
+        return {"input_ids": torch.from_numpy(tokens), "attention_mask": torch.from_numpy(mask)}
+
+    def _run(self, tensors: dict[str, Any]) -> tuple[Float32, Float32]:
+        """Return the model's vector of each row and the outputs of its tokens, `[n, d]` and `[n, width, d]`."""
+        with import_torch().inference_mode(), self._precision():
+            output = self._model(dict(tensors))
+            return output["sentence_embedding"].float().numpy(), output["token_embeddings"].float().numpy()
 
     @contextmanager
     def _workers(self) -> Iterator[tuple[ThreadPoolExecutor, int]]:

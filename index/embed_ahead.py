@@ -14,6 +14,7 @@ from index.embed_corpus import CorpusVectors
 from index.evidence_vectors import write_evidence
 from index.executor import BuildExecutor
 from index.model import EmbeddingInput, Float32, PassageEmbedder, PassageVectors
+from index.store import IndexDir
 from index.vector_cache import VectorCache
 
 # People see progress this often, and a build that is to stop hears of it.
@@ -28,6 +29,7 @@ class EmbedAhead:
     """
     One embedding run: `add` passages in order, then `finish`. Leaving the block early ends it at the next batch.
 
+    The question encoder is exported before it.
     Passage vectors are kept in memory; the evidence vectors, four times as many, go to `folder` as they come. What
     fails in the thread is raised by `finish`, and by `add` where it is known already.
 
@@ -36,12 +38,12 @@ class EmbedAhead:
         warnings: of the embedding cache.
     """
 
-    def __init__(self, embedder: PassageEmbedder, executor: BuildExecutor, cache_path: Path, folder: Path) -> None:
+    def __init__(self, embedder: PassageEmbedder, executor: BuildExecutor, store: IndexDir, folder: Path) -> None:
         self.vectors: CorpusVectors | None = None
         self.warnings: list[str] = []
         self._embedder = embedder
         self._executor = executor
-        self._cache_path = cache_path
+        self._store = store
         self._folder = folder
         self._queue: SimpleQueue[Sequence[EmbeddingInput] | None] = SimpleQueue()
         self._rows: list[Float32] = []
@@ -94,7 +96,9 @@ class EmbedAhead:
             self._error = error
 
     def _embed(self) -> None:
-        with VectorCache.open(self._cache_path) as cache:
+        # Here and not beside it: the libraries that load models do not bear being imported by two threads at once.
+        self._embedder.export_query_encoder(self._store.path)
+        with VectorCache.open(self._store.vectors_path) as cache:
             vectors = CorpusVectors(self._embedder, cache, self._count, self._model)
             found = vectors.iter_vectors(self._inputs())
             try:
