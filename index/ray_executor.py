@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import tempfile
+import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar
@@ -86,7 +88,8 @@ class RayExecutor:
                 "_node_ip_address": "127.0.0.1",
             }
         try:
-            ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+            with _signals_kept():
+                ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # Ray raises whatever its parts raise
             self._opened.close()
             raise _unreachable(address, error) from error
@@ -131,6 +134,19 @@ class RayExecutor:
             return
         own = error.cause if isinstance(error, self._ray.exceptions.RayTaskError) else error
         future.set_exception(_lost(own) if isinstance(own, self._ray.exceptions.RayError) else own)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Undo what Ray does to SIGTERM: `build --watch` ends in its own way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def run_task(rules: str, function: Callable[[Sequence[J]], list[R]], jobs: Sequence[J]) -> list[R]:
