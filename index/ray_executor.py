@@ -48,7 +48,7 @@ def import_ray(address: str = "") -> Any:
     Raises:
         ExtraMissing: it is not installed.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not address:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
