@@ -111,7 +111,11 @@ class EmbedAhead:
             self.vectors = vectors
 
     def _model(self, inputs: Sequence[EmbeddingInput], on_done: Callable[[int], None]) -> list[PassageVectors]:
-        return self._executor.embed(self._embedder, inputs, on_done)
+        def hear(n_more: int) -> None:
+            self._stop_if_abandoned()
+            on_done(n_more)
+
+        return self._executor.embed(self._embedder, inputs, hear)
 
     def _inputs(self) -> Iterator[EmbeddingInput]:
         while (inputs := self._queue.get()) is not None:

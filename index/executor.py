@@ -58,7 +58,12 @@ class BuildExecutor(Protocol):
     def embed(
         self, embedder: PassageEmbedder, inputs: Sequence[EmbeddingInput], on_done: Callable[[int], None]
     ) -> list[PassageVectors]:
-        """Return the vectors of each input, in its order; `on_done` hears how many more are finished."""
+        """
+        Return the vectors of each input, in its order.
+
+        Args:
+            on_done: hears how many more are finished, 0 too; what it raises ends the work.
+        """
 
     def close(self) -> None:
         """End the workers, whatever they are doing."""

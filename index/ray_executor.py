@@ -11,11 +11,12 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
@@ -35,6 +36,8 @@ _STORE_BYTES = 256_000_000
 # Inputs of one embedding task: some seconds of work, after which a lost worker's share is done again.
 _INPUTS_PER_TASK = 512
 _TASKS_AHEAD = 3
+_LOOK_EVERY_S = 0.5
+_CONNECT_S = 5.0
 # How often the tasks of a lost worker are begun again.
 _RETRIES = 3
 
@@ -76,6 +79,7 @@ class RayExecutor:
 
     def __init__(self, address: str = "") -> None:
         self._ray = ray = import_ray(address)
+        _check_reachable(address)
         self._opened = ExitStack()
         options: dict[str, Any] = {"address": address or "local"}
         if not address:
@@ -115,8 +119,10 @@ class RayExecutor:
         while chunks or running:
             while chunks and len(running) < _TASKS_AHEAD * self.n_workers:
                 running.append(self.submit(partial(embed_inputs, embedder), chunks.popleft()))
-            found = running.popleft().result()
-            vectors += found
+            future = running.popleft()
+            while not wait([future], _LOOK_EVERY_S).done:
+                on_done(0)  # a cluster may take its time, or never answer; a build that is to end must not wait for it
+            vectors += (found := future.result())
             on_done(len(found))
         return vectors
 
@@ -153,6 +159,22 @@ def run_task(rules: str, function: Callable[[Sequence[J]], list[R]], jobs: Seque
     """Do one chunk, in a worker, if its code is the caller's."""
     check_rules(rules)
     return function(jobs)
+
+
+def _check_reachable(address: str) -> None:
+    """
+    Make sure that something listens there, in seconds: Ray itself tries for some minutes.
+
+    Raises:
+        WorkersFailed: nothing does, or the address has no port.
+    """
+    if address in ("", "auto"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        raise _unreachable(address, error) from error
 
 
 def _unreachable(address: str, error: Exception) -> WorkersFailed:

@@ -15,6 +15,7 @@ from index.embed_corpus import FIRST_WINDOW, CorpusVectors
 from index.errors import StorageFailed, WorkersFailed
 from index.executor import Job, LocalExecutor, in_order
 from index.model import EmbeddingInput, PassageVectors
+from index.ray_executor import RayExecutor
 from index.store import IndexDir
 from index.testing import HashingEmbedder
 from index.vector_cache import VectorCache
@@ -187,3 +188,12 @@ def test_other_code_in_a_worker_is_refused() -> None:
         check_rules("0" * 64)
 
     assert "same version" in caught.value.fix
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "nowhere", "127.0.0.1:http"])
+def test_a_cluster_that_is_not_there_is_named_at_once(address: str) -> None:
+    """This ensures that a wrong address does not keep anybody waiting for the minutes that Ray tries."""
+    with pytest.raises(WorkersFailed, match="can't be reached") as caught:
+        RayExecutor(address)
+
+    assert (caught.value.where, "ray_address" in caught.value.fix) == (address, True)
