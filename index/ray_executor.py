@@ -113,18 +113,21 @@ class RayExecutor:
         self, embedder: PassageEmbedder, inputs: Sequence[EmbeddingInput], on_done: Callable[[int], None]
     ) -> list[PassageVectors]:
         """Return the vectors of each input; `on_done` hears of each finished task."""
-        chunks = deque(inputs[at : at + _INPUTS_PER_TASK] for at in range(0, len(inputs), _INPUTS_PER_TASK))
-        running: deque[Future[list[PassageVectors]]] = deque()
-        vectors: list[PassageVectors] = []
+        # Texts of like length together: a task's batches are of one width each, and few of them are not full.
+        order = sorted(range(len(inputs)), key=lambda i: len(inputs[i].prefix) + len(inputs[i].text))
+        chunks = deque(order[at : at + _INPUTS_PER_TASK] for at in range(0, len(order), _INPUTS_PER_TASK))
+        running: deque[tuple[list[int], Future[list[PassageVectors]]]] = deque()
+        vectors: dict[int, PassageVectors] = {}
         while chunks or running:
             while chunks and len(running) < _TASKS_AHEAD * self.n_workers:
-                running.append(self.submit(partial(embed_inputs, embedder), chunks.popleft()))
-            future = running.popleft()
+                chunk = chunks.popleft()
+                running.append((chunk, self.submit(partial(embed_inputs, embedder), [inputs[i] for i in chunk])))
+            chunk, future = running.popleft()
             while not wait([future], _LOOK_EVERY_S).done:
                 on_done(0)  # a cluster may take its time, or never answer; a build that is to end must not wait for it
-            vectors += (found := future.result())
-            on_done(len(found))
-        return vectors
+            vectors |= zip(chunk, future.result(), strict=True)
+            on_done(len(chunk))
+        return [vectors[i] for i in range(len(inputs))]
 
     def close(self) -> None:
         """End Ray here, or leave the cluster; tasks that still run are ended."""
