@@ -183,7 +183,7 @@ def _n_cores() -> int:
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the process that builds, make way for its model, and end when it is gone, however it ended."""
+    """Leave Ctrl-C to the process that builds, and end when it is gone, however it ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:
