@@ -11,7 +11,7 @@ import hashlib
 import importlib.metadata
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,14 +24,16 @@ from index.catalogue_rows import DocumentRows
 from index.changes import Changes, find_changes
 from index.dense_choice import write_chosen_dense
 from index.dense_config import DenseChoice, DenseConfig
+from index.document_work import Embeddable, SplitSource
+from index.embed_ahead import EmbedAhead
 from index.embed_corpus import CorpusVectors, cache_key
 from index.errors import BuildRefused, StorageFailed
-from index.evidence_vectors import write_evidence
+from index.executor import BuildExecutor, LocalExecutor, working
 from index.fuse import FusionConfig
 from index.lexical import LexicalRow, write_lexical
 from index.manifest import Counts, Manifest, ModelIdentity
-from index.model import Float32, PassageEmbedder
-from index.reading import Embeddable, SplitSource, read_sources, split_sources
+from index.model import PassageEmbedder
+from index.reading import read_sources, split_sources
 from index.reuse import Previous, open_previous
 from index.snapshot import CATALOGUE_FILE, LEXICAL_FOLDER, Snapshot, open_snapshot_folder
 from index.store import IndexDir, Staging
@@ -72,6 +74,7 @@ class BuildConfig:
     dense: DenseConfig = DenseConfig()
     keep_snapshots: int = 3
     gate: Gate | None = None
+    make_executor: Callable[[], BuildExecutor] = LocalExecutor  # does the reading, splitting and embedding
     forgotten: frozenset[str] = frozenset()  # documents of which permalinks may keep nothing, see `index.forget`
 
 
@@ -103,9 +106,14 @@ def build_index(
     """
     store = index_dir if isinstance(index_dir, IndexDir) else IndexDir(index_dir)
     build = _Build(corpus, store, embedder, config, on_progress or _no_progress)
-    with build.store.writing() as staging, open_previous(build.store) as previous:
-        passages = build.write_documents(staging, build.read_and_split(previous))
-        build.embed(staging, passages)
+    with ExitStack() as opened:
+        staging = opened.enter_context(build.store.writing())
+        previous = opened.enter_context(open_previous(build.store))
+        executor = opened.enter_context(working(config.make_executor()))
+        ahead = opened.enter_context(build.embedding(staging, executor))
+        passages = build.write_documents(staging, build.read_and_split(previous, executor), ahead)
+        build.embed(staging, passages, ahead)
+        executor.close()
         build.write_lexical(staging, passages)
         build.carry_links(staging)
         build.seal(staging, passages)
@@ -130,8 +138,8 @@ def plan_build(
         CorpusMissing, LibraryMalformed, ModelUnusable: the build would fail as well.
     """
     build = _Build(corpus, IndexDir(index_dir), embedder, config, on_progress or _no_progress)
-    with open_previous(build.store) as previous:
-        keys = [cache_key(p.input) for source in build.read_and_split(previous) for p in source.passages]
+    with open_previous(build.store) as previous, working(config.make_executor()) as executor:
+        keys = [cache_key(p.input) for source in build.read_and_split(previous, executor) for p in source.passages]
     return build.plan(keys)
 
 
@@ -159,7 +167,7 @@ class _Build:
         self._dense = DenseChoice()
         self._seconds: dict[str, float] = {}
 
-    def read_and_split(self, previous: Previous) -> Iterator[SplitSource]:
+    def read_and_split(self, previous: Previous, executor: BuildExecutor) -> Iterator[SplitSource]:
         """Yield every document with its passages, read anew or taken over from the live snapshot."""
         library = self._library = open_library(self.corpus, self._config.limits)
         self._previous_id = previous.snapshot_id
@@ -168,7 +176,7 @@ class _Build:
             self._warnings.append((str(self.store.path), what))
         self._warnings += [(str(self.corpus), warning) for warning in library.warnings]
         with self._timed("read"):
-            sources, failures = read_sources(library, previous, self._report_on("read"))
+            sources, failures = read_sources(library, previous, executor, self._report_on("read"))
         self._failures += [failure_of(error) for error in (*library.failures, *failures)]
         if not sources:
             raise CorpusMissing(
@@ -182,9 +190,7 @@ class _Build:
         on_done = self._report_on("split")
         on_done(0, len(sources))
         found: list[tuple[str, str, Document | None]] = []
-        split = split_sources(
-            library, sources, previous, self._config.split, self._embedder.fingerprint, self._embedder.count_tokens
-        )
+        split = split_sources(library, sources, previous, self._config.split, self._embedder, executor)
         with self._timed("split"):
             for n_done, source in enumerate(split, start=1):
                 self._warnings += [(source.id, warning) for warning in source.warnings]
@@ -194,38 +200,31 @@ class _Build:
                 yield source
         self._changes = find_changes(previous.documents, found, {failure.path for failure in self._failures})
 
-    def write_documents(self, staging: Staging, sources: Iterator[SplitSource]) -> list[Embeddable]:
-        """Write the catalogue; return what the other parts of the index are made from."""
+    def embedding(self, staging: Staging, executor: BuildExecutor) -> EmbedAhead:
+        """Return what embeds passages while others are still split, once its block is entered."""
+        return EmbedAhead(self._embedder, executor, self.store, staging.path)
+
+    def write_documents(self, staging: Staging, sources: Iterator[SplitSource], ahead: EmbedAhead) -> list[Embeddable]:
+        """Write the catalogue, and begin to embed; return what the other parts of the index are made from."""
         passages: list[Embeddable] = []
 
         def rows() -> Iterator[DocumentRows]:
             for source in sources:
                 passages.extend(source.passages)
+                ahead.add([passage.input for passage in source.passages])
                 yield source.rows
 
         write_catalogue(staging.path / CATALOGUE_FILE, rows())
         return passages
 
-    def embed(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
+    def embed(self, staging: Staging, passages: Sequence[Embeddable], ahead: EmbedAhead) -> None:
         """Write the dense index and the evidence vectors; only texts without cached vectors meet the model."""
         on_done = self._report_on("embed")
         with self._timed("embed"):
             on_done(0, len(passages))
-            self._embedder.export_query_encoder(self.store.path)
-            n_done = 0
-
-            def count(n_more: int) -> None:
-                nonlocal n_done
-                n_done += n_more
-                on_done(n_done, len(passages))
-
-            rows: list[Float32] = []
-            with VectorCache.open(self.store.vectors_path) as cache:
-                vectors = self._vectors = CorpusVectors(self._embedder, cache, count)
-                # The evidence vectors, four times as many, go to the disk as they come.
-                found = vectors.iter_vectors(passage.input for passage in passages)
-                write_evidence(staging.path, (_keep(rows, item.passage, item.evidence) for item in found))
-                self._warnings += [(self.store.vectors_path.name, warning) for warning in cache.warnings]
+            rows = ahead.finish(lambda n_done: on_done(n_done, len(passages)))
+            self._vectors = ahead.vectors
+            self._warnings += [(self.store.vectors_path.name, warning) for warning in ahead.warnings]
             self._dimension = int(rows[0].shape[0])
         with self._timed("write"):
             self._dense = write_chosen_dense(staging.path, np.stack(rows), self._config.dense, self._embedder)
@@ -312,6 +311,7 @@ class _Build:
             ignored=self._library.ignored if self._library else (),
             seconds=self._rounded_seconds(),
             embedding_passages_per_s=round(vectors.passages_per_s, 1) if vectors else 0.0,
+            model_s=round(vectors.model_s, 3) if vectors else 0.0,
             peak_memory_bytes=peak_memory_bytes(),
             previous_id=self._previous_id,
             changes=self._changes,
@@ -376,11 +376,6 @@ class _Build:
 
     def _rounded_seconds(self) -> dict[str, float]:
         return {phase: round(seconds, 3) for phase, seconds in self._seconds.items()}
-
-
-def _keep(rows: list[Float32], passage: Float32, evidence: Float32) -> Float32:
-    rows.append(passage)
-    return evidence
 
 
 def _no_progress(_phase: str, _done: int, _total: int) -> None:

@@ -43,11 +43,17 @@ class BuildReport:
     ignored: tuple[str, ...]  # files that have no reader and are no documents
     seconds: dict[str, float] = field(default_factory=dict)  # by phase
     embedding_passages_per_s: float = 0.0  # of those that the model ran on
+    model_s: float = 0.0  # in which the model ran; reading and splitting go on meanwhile
     peak_memory_bytes: int = 0
     previous_id: str = ""  # the snapshot that was live before, "" for the first one
     changes: Changes = Changes()  # against it
     n_read: int = 0  # documents whose file was read; the others were taken over as they were
     dense: DenseChoice = DenseChoice()  # how the nearest passages are found
+
+    @property
+    def model_share(self) -> float:
+        """Return the share of the build's time in which the model ran, 0 to 1."""
+        return min(1.0, self.model_s / total) if (total := sum(self.seconds.values())) else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ Errors of building, storing and opening an index.
         ├── WriterBusy             another build holds the lock
         ├── StorageFailed          the disk is full, read-only or failing
         ├── BuildRefused           nothing publishable came out of the corpus
+        ├── WorkersFailed          a process that worked for a build was lost, can't be reached or runs other code
+        ├── ExtraMissing           an optional part of Citewell is asked for and not installed
         ├── DocumentStillThere     a document to be forgotten is still in the corpus
         ├── DocumentUnknown        nothing holds the document that is to be forgotten
         └── FilterUnknown          a search names a filter that does not exist
@@ -73,6 +75,18 @@ class BuildRefused(IndexFault):
     """A build came out with nothing that may be published; the live snapshot is untouched."""
 
     code = "build_refused"
+
+
+class WorkersFailed(IndexFault):
+    """A process that worked for a build was lost, can't be reached, or runs other code; nothing was published."""
+
+    code = "workers_failed"
+
+
+class ExtraMissing(IndexFault):
+    """An optional part of Citewell is asked for that is not installed."""
+
+    code = "extra_missing"
 
 
 class DocumentStillThere(IndexFault):

@@ -19,7 +19,8 @@ Errors of reading a library. One shape for all of Citewell; no other kind may re
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 
 class AppError(Exception):
@@ -39,6 +40,10 @@ class AppError(Exception):
         self.where = where
         self.fix = fix
         super().__init__(what)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process makes the same error: Python's own way forgets arguments that have names."""
+        return partial(type(self), where=self.where, fix=self.fix), (self.what,), self.__dict__
 
     def __str__(self) -> str:
         """Return one line: where, what, fix."""

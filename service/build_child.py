@@ -25,6 +25,7 @@ from index.errors import BuildRefused, StorageFailed
 from index.jobs import JobBook, JobError, JobRecord, bounded_report
 from index.snapshot import Snapshot
 from ingest.errors import AppError
+from service.executing import executor_maker
 from service.gate import dense_config, make_gate
 from service.settings import Settings
 
@@ -108,6 +109,7 @@ def build_config(settings: Settings, *, refuse_failures: bool) -> BuildConfig:
 
     Raises:
         QuestionsInvalid, FloorsInvalid: the gate's files are malformed.
+        ExtraMissing: Ray is to do the work and is not installed.
     """
     gates: list[Gate] = []
     if refuse_failures:
@@ -119,7 +121,11 @@ def build_config(settings: Settings, *, refuse_failures: bool) -> BuildConfig:
         for gate in gates:
             gate(snapshot)
 
-    return BuildConfig(gate=check if gates else None, dense=dense_config(settings, settings.admin_gate))
+    return BuildConfig(
+        gate=check if gates else None,
+        dense=dense_config(settings, settings.admin_gate),
+        make_executor=executor_maker(settings),
+    )
 
 
 def _refuse_failures(snapshot: Snapshot) -> None:

@@ -64,12 +64,15 @@ def build(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; write nothing.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Build again whenever a document changes.")] = False,
+    executor: Annotated[
+        str | None, typer.Option("--executor", help="local or ray. [default: local]", show_default=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Index a folder of documents."""
     from service.commands.building import run_build
 
-    settings = _settings(corpus=corpus, index_dir=index_dir, model=model)
+    settings = _settings(corpus=corpus, index_dir=index_dir, model=model, executor=executor)
     return run_build(
         settings,
         allow_failures=allow_failures,

@@ -86,6 +86,8 @@ RULES: dict[type[AppError], Rule] = {
     index_errors.WriterBusy: Rule(409, "Another build is running"),
     index_errors.StorageFailed: Rule(507, "The disk failed"),
     index_errors.BuildRefused: Rule(422, "Nothing to publish"),
+    index_errors.WorkersFailed: Rule(503, "A worker of the build failed"),
+    index_errors.ExtraMissing: Rule(501, "Not installed", EXIT_USAGE),
     index_errors.DocumentStillThere: Rule(409, "The document is still in the library"),
     index_errors.DocumentUnknown: Rule(404, "No such document"),
     index_errors.FilterUnknown: Rule(422, "Unknown filter", EXIT_USAGE),

@@ -72,6 +72,16 @@ class Settings(BaseSettings):
         description='How a build makes the nearest passages found: "exact"; an index of FAISS such as "PQ192x4fs", '
         '"IVF256,SQ8" or "HNSW32,SQ8"; "auto" is exact up to 30,000 passages.',
     )
+    executor: Literal["local", "ray"] = Field(
+        default="local",
+        description="What does the work of a build: local, the processes of this machine, or ray, tasks on a Ray "
+        "cluster; the index is the same.",
+    )
+    ray_address: str = Field(
+        default="",
+        description='Running Ray cluster of `executor` ray, such as "10.0.0.5:6379"; unset starts one on this machine '
+        "for each build.",
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port that `serve` listens on; 0 takes a free one.")
     workers: int = Field(

@@ -15,6 +15,7 @@ from index.model import PassageEmbedder
 from index.model_files import find_model
 from service.commands.output import phase_progress, print_json, print_line, print_note, print_table
 from service.errors import SettingsInvalid
+from service.executing import executor_maker
 from service.gate import dense_config, make_gate
 from service.problems import EXIT_FAILURE
 from service.settings import Settings
@@ -46,7 +47,7 @@ def run_build(
             "a dry run ends, watching does not", where="--dry-run and --watch", fix="give one of them"
         )
     check = None if gate is None else make_gate(gate, gate_floors, settings)
-    config = BuildConfig(gate=check, dense=dense_config(settings, gate))
+    config = BuildConfig(gate=check, dense=dense_config(settings, gate), make_executor=executor_maker(settings))
     embedder = SentenceTransformerEmbedder(find_model(settings.model))
     if watch:
         from service.commands.watching import run_watch
@@ -133,6 +134,7 @@ def _print_report(report: BuildReport, settings: Settings) -> None:
         ("warnings", str(len(report.warnings))),
         ("ignored", str(len(report.ignored))),
         *((f"seconds {phase}", f"{seconds:.1f}") for phase, seconds in report.seconds.items()),
+        ("model", f"{report.model_share:.0%} of the time"),
         ("passages/s", f"{report.embedding_passages_per_s:.0f}"),
         ("peak memory MB", f"{report.peak_memory_bytes / 1e6:.0f}"),
     ]

@@ -9,14 +9,20 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from service.commands.pace import Pace
+from service.commands.pace import shown as shown_pace
 
 # What a terminal would obey: escape sequences in a document must not reach it. Line ends and tabs stay.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Phase, how many are done, how many there are (0: not known yet).
 PhaseProgress = Callable[[str, int, int], None]
+# What each phase of a build counts, and the other long commands.
+_UNITS = {"read": "documents", "split": "documents", "embed": "passages", "verify": "documents", "asking": "questions"}
 
 
 def print_json(value: object) -> None:
@@ -104,21 +110,24 @@ class _Lines:
 def _bars() -> Iterator[PhaseProgress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn as RemainingColumn
 
     columns: tuple[Any, ...] = (
         TextColumn("{task.description:<8}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        RemainingColumn(),
+        TextColumn("{task.fields[pace]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as shown:
         tasks: dict[str, TaskID] = {}
+        paces: dict[str, Pace] = {}
 
         def report(phase: str, done: int, total: int) -> None:
             if phase not in tasks:
-                tasks[phase] = shown.add_task(phase, total=total or None)
-            shown.update(tasks[phase], completed=done, total=total or None)
+                tasks[phase] = shown.add_task(phase, total=total or None, pace="")
+                paces[phase] = Pace()
+            paces[phase].report(time.monotonic(), done)
+            left = "" if done >= total else shown_pace(paces[phase], total, _UNITS.get(phase, "documents"))
+            shown.update(tasks[phase], completed=done, total=total or None, pace=left)
 
         yield report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -89,12 +90,34 @@ def test_bf16_moves_vectors_hardly(embedder: SentenceTransformerEmbedder) -> Non
     assert min(float(a.passage @ b.passage) for a, b in zip(fast, exact, strict=True)) > 0.9995
 
 
-def test_a_vector_does_not_depend_on_its_batch(embedder: SentenceTransformerEmbedder) -> None:
-    """This ensures that padding beside longer texts changes nothing that a reader could notice."""
-    alone = embedder.embed([plain(TEXTS[0])])[0]
-    together = embedder.embed([plain(text) for text in TEXTS])[0]
+@pytest.mark.parametrize("allow_bf16", [True, False])
+def test_a_vector_depends_on_nothing_but_its_text(allow_bf16: bool) -> None:
+    """This ensures that company, order and threads change no bit: an index never tells how it was built."""
+    texts = [*TEXTS, *("naloxone reverses an overdose " * n for n in (1, 2, 2, 4, 7, 9)), "word " * 253, "word " * 254]
+    items = [EmbeddingInput("Guide.", text, ((0, len(text) // 2), (len(text) // 2, len(text)))) for text in texts]
+    embedder = SentenceTransformerEmbedder(find_model(), allow_bf16=allow_bf16)
 
-    assert np.abs(alone.passage - together.passage).max() < 1e-3
+    together = embedder.embed(items * 2)
+    backwards = embedder.embed(items[::-1])[::-1]
+    one_thread = SentenceTransformerEmbedder(find_model(), allow_bf16=allow_bf16, threads=1).embed(items)
+
+    for number, item in enumerate(items):
+        alone = embedder.embed([item])[0]
+        for other in (together[number], together[number + len(items)], backwards[number], one_thread[number]):
+            assert np.array_equal(other.passage, alone.passage)
+            assert np.array_equal(other.evidence, alone.evidence)
+
+
+def test_another_process_gets_the_same_embedder_without_its_model(embedder: SentenceTransformerEmbedder) -> None:
+    """This ensures that sending an embedder to workers costs some bytes, and that they know it again."""
+    embedder.embed([plain("loaded now")])
+
+    data = pickle.dumps(embedder)
+
+    assert len(data) < 1_000
+    assert pickle.loads(data) == embedder
+    assert hash(pickle.loads(data)) == hash(embedder)
+    assert pickle.loads(data) != SentenceTransformerEmbedder(find_model())
 
 
 def test_evidence_has_a_row_for_the_text_and_each_sentence(embedder: SentenceTransformerEmbedder) -> None:

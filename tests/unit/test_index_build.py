@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import index.build
+import index.embed_ahead
 from index.build import PHASES, BuildReport, build_index
 from index.errors import BuildRefused, StorageFailed, WriterBusy
 from index.snapshot import open_snapshot
@@ -179,7 +180,7 @@ def test_a_full_disk_keeps_the_old_index(
     def full(*_: object, **__: object) -> None:
         raise StorageFailed("the disk is full", where=step, fix="free space")
 
-    monkeypatch.setattr(index.build, step, full)
+    monkeypatch.setattr(index.embed_ahead if step == "write_evidence" else index.build, step, full)
     with pytest.raises(StorageFailed):
         build()
 

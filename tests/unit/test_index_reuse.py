@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import index.document_work
 import index.reading
 import index.reuse
 from index.build import BuildConfig, BuildReport, build_index, plan_build
@@ -67,8 +68,8 @@ def test_what_did_not_change_is_not_read(build: Build, monkeypatch: pytest.Monke
     def refuse(*_: object) -> None:
         raise AssertionError("a document was read or split again")
 
-    monkeypatch.setattr(index.reading, "document_of", refuse)
-    monkeypatch.setattr(index.reading, "split_document", refuse)
+    monkeypatch.setattr(index.document_work, "document_of", refuse)
+    monkeypatch.setattr(index.document_work, "split_document", refuse)
     report = build()
 
     assert (report.n_read, report.n_documents, report.n_embedded) == (0, 2, 0)

@@ -55,6 +55,7 @@ def imported(path: Path) -> set[str]:
         ("onnxruntime", {"index/encoder.py", "index/export.py"}),
         ("sentence_transformers", {"index/model_loading.py"}),
         ("nupunkt", {"ingest/sentences.py"}),
+        ("ray", {"index/ray_executor.py"}),
         ("fasttext", {"service/language.py"}),
         ("mammoth", {"ingest/readers/word.py"}),
         ("uvicorn", {"service/http_server.py"}),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,37 @@ def test_a_dry_run_can_not_watch(folder: Path, capsys: pytest.CaptureFixture[str
 
     assert code == 2
     assert "--dry-run and --watch" in capsys.readouterr().err
+
+
+def test_ray_that_is_not_installed_is_named_with_its_remedy(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This ensures that asking for Ray without having it says what to install, before anything is read."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+    code = build("--executor", "ray")
+
+    assert code == 2
+    assert "pip install 'citewell[ray]'" in capsys.readouterr().err
+    assert not (folder / "index").exists()
+
+
+def test_an_unknown_executor_is_refused_with_those_there_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """This ensures that a slip in the name is told with the names that exist."""
+    code = build("--executor", "spark")
+
+    assert code == 2
+    assert "'local' or 'ray'" in capsys.readouterr().err
+
+
+def test_a_default_build_knows_nothing_of_ray(tmp_path: Path) -> None:
+    """This ensures that neither the command line nor a build with the local executor imports Ray."""
+    program = (
+        "import sys; import service.cli, service.commands.building, service.build_child, index.build; "
+        "from service.executing import executor_maker; from service.settings import Settings; "
+        "executor_maker(Settings())().close(); print('ray' in sys.modules)"
+    )
+
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert result.stdout.strip() == "False"
