@@ -25,11 +25,11 @@ from index.changes import Changes, find_changes
 from index.dense_choice import write_chosen_dense
 from index.dense_config import DenseChoice, DenseConfig
 from index.embed_corpus import CorpusVectors, cache_key
-from index.errors import BuildRefused, StorageFailed
+from index.errors import BuildRefused, EngineRefused, EngineUnreachable, StorageFailed
 from index.evidence_vectors import write_evidence
 from index.fuse import FusionConfig
 from index.lexical import LexicalRow, write_lexical
-from index.manifest import Counts, Manifest, ModelIdentity
+from index.manifest import Counts, Manifest, MilvusCollections, ModelIdentity
 from index.model import Float32, PassageEmbedder
 from index.reading import Embeddable, SplitSource, read_sources, split_sources
 from index.reuse import Previous, open_previous
@@ -99,7 +99,7 @@ def build_index(
 
     Raises:
         CorpusMissing, LibraryMalformed, WriterBusy, StorageFailed, BuildRefused, ModelUnusable: nothing was published
-            and the live snapshot is untouched. So it is with whatever `config.gate` raises.
+            and the live snapshot is untouched. So it is when the engine is lost, and with whatever `config.gate` raises.
     """
     store = index_dir if isinstance(index_dir, IndexDir) else IndexDir(index_dir)
     build = _Build(corpus, store, embedder, config, on_progress or _no_progress)
@@ -108,6 +108,7 @@ def build_index(
         build.embed(staging, passages)
         build.write_lexical(staging, passages)
         build.carry_links(staging)
+        build.hand_over(staging)
         build.seal(staging, passages)
         build.verify(staging)
         build.check(staging)
@@ -157,6 +158,7 @@ class _Build:
         self._vectors: CorpusVectors | None = None
         self._dimension = 0
         self._dense = DenseChoice()
+        self._milvus: MilvusCollections | None = None
         self._seconds: dict[str, float] = {}
 
     def read_and_split(self, previous: Previous) -> Iterator[SplitSource]:
@@ -243,6 +245,11 @@ class _Build:
             carried = write_carried(self.store, staging.path, self._config.forgotten)
             self._warnings += [(self.store.snapshots_path.name, warning) for warning in carried]
 
+    def hand_over(self, staging: Staging) -> None:
+        """Give vectors and words to the engine; the local one leaves them where they are."""
+        with self._timed("write"), self._announced("write"):
+            self._milvus = self.store.engine.take_over(staging.path)
+
     def seal(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
         """Checksum every file and write the manifest."""
         vectors = self._vectors
@@ -255,6 +262,7 @@ class _Build:
                 name=self._embedder.name, fingerprint=self._embedder.fingerprint, dimension=self._dimension
             ),
             dense=self._dense.sealed(),
+            milvus=self._milvus,
             corpus_sha256=self._corpus_digest.hexdigest(),
             versions=_versions(),
             report=sealed_report(
@@ -273,7 +281,7 @@ class _Build:
     def verify(self, staging: Staging) -> None:
         """Re-prove the staged snapshot; nothing that fails is ever published."""
         on_done = self._report_on("verify")
-        with self._timed("verify"), open_snapshot_folder(staging.path, check_sha256=False) as snapshot:
+        with self._timed("verify"), self._open(staging) as snapshot:
             on_done(0, self._n_documents)
             report = verify_snapshot(snapshot, on_done)
         if not report.is_sound:
@@ -288,9 +296,11 @@ class _Build:
         """Let the gate look at the staged snapshot; what it raises keeps the old one live."""
         if self._config.gate is None:
             return
-        unhashed = open_snapshot_folder(staging.path, check_sha256=False)
-        with self._timed("gate"), self._announced("gate"), unhashed as snapshot:
+        with self._timed("gate"), self._announced("gate"), self._open(staging) as snapshot:
             self._config.gate(snapshot)
+
+    def _open(self, staging: Staging) -> Snapshot:
+        return open_snapshot_folder(staging.path, check_sha256=False, engine=self.store.engine)
 
     def publish(self, staging: Staging, passages: Sequence[Embeddable]) -> BuildReport:
         """Make the snapshot the live one, drop old ones and vectors of texts that are gone."""
@@ -341,7 +351,7 @@ class _Build:
         """Drop old snapshots and the vectors of texts that are gone; the new snapshot is live whatever happens here."""
         try:
             self.store.collect(self._config.keep_snapshots)
-        except StorageFailed as error:
+        except (StorageFailed, EngineUnreachable, EngineRefused) as error:
             self._warnings.append((error.where, f"old snapshots could not be deleted: {error.what}"))
         if self._vectors is None:
             return

@@ -13,7 +13,10 @@ Errors of building, storing and opening an index.
         ├── BuildRefused           nothing publishable came out of the corpus
         ├── DocumentStillThere     a document to be forgotten is still in the corpus
         ├── DocumentUnknown        nothing holds the document that is to be forgotten
-        └── FilterUnknown          a search names a filter that does not exist
+        ├── FilterUnknown          a search names a filter that does not exist
+        ├── EngineUnreachable      the engine that holds the passages does not answer
+        ├── EngineRefused          it answers and refuses, be it the credentials
+        └── EngineMissing          its library is not installed
 """
 
 from __future__ import annotations
@@ -91,3 +94,21 @@ class FilterUnknown(IndexFault):
     """A search names a filter or a filter value that does not exist."""
 
     code = "filter_unknown"
+
+
+class EngineUnreachable(IndexFault):
+    """The engine that holds the passages can't be reached, or does not answer in time."""
+
+    code = "engine_unreachable"
+
+
+class EngineRefused(IndexFault):
+    """The engine that holds the passages answered that it does not do what it was asked for."""
+
+    code = "engine_refused"
+
+
+class EngineMissing(IndexFault):
+    """The engine that was chosen needs a library that is not installed."""
+
+    code = "engine_missing"

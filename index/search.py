@@ -14,7 +14,7 @@ import numpy as np
 from index.errors import ModelMismatch
 from index.fuse import Float64, FusionConfig, dense_evidence, fuse, lexical_share, ranking
 from index.lexical import analyze
-from index.model import DenseText, Filters, Float32, Hit, Int64, Mask, Query, QueryEncoder, QueryTerm
+from index.model import DenseText, Filters, Float32, Hit, Int64, Query, QueryEncoder, QueryTerm
 from index.snapshot import Snapshot
 from ingest.model import SourceType
 
@@ -66,13 +66,13 @@ def retrieve(
 
     Raises:
         ModelMismatch: the encoder is not the model that the snapshot was built with.
+        EngineUnreachable, EngineRefused: the passages are in an engine that does not answer.
     """
     _check_model(snapshot, encoder)
-    allowed = snapshot.catalogue.allowed(filters)
     query = plain_query(query) if isinstance(query, str) else query
     vector = _encode(encoder, query.dense)
-    lexical = _search_lexical(snapshot, query.terms, config.depth, allowed)
-    found, _ = snapshot.dense.search(vector, config.depth, allowed)
+    lexical = _search_lexical(snapshot, query.terms, config.depth, filters)
+    found = snapshot.finder.nearest(vector, config.depth, filters)
     ordinals = np.union1d(found, np.fromiter(lexical, dtype=np.int64, count=len(lexical)))
     if ordinals.size == 0:
         return Retrieval((), 0.0, 0.0)
@@ -116,10 +116,10 @@ def _check_model(snapshot: Snapshot, encoder: QueryEncoder) -> None:
 
 
 def _search_lexical(
-    snapshot: Snapshot, terms: Sequence[QueryTerm], depth: int, allowed: Mask | None
+    snapshot: Snapshot, terms: Sequence[QueryTerm], depth: int, filters: Filters
 ) -> dict[int, float]:
     """Return ordinal -> BM25 score, best first."""
-    ordinals, scores = snapshot.lexical.search_terms({t.term: t.boost for t in terms}, depth, allowed)
+    ordinals, scores = snapshot.finder.best_words({t.term: t.boost for t in terms}, depth, filters)
     return dict(zip(ordinals.tolist(), scores.tolist(), strict=True))
 
 
@@ -133,8 +133,7 @@ def _rank(
     config: FusionConfig,
 ) -> tuple[Hit, ...]:
     """Score every candidate on all its evidence, whichever index found it."""
-    passage = snapshot.dense.similarities(vector, ordinals)
-    rows = snapshot.evidence.similarities(vector, ordinals)
+    passage, rows = snapshot.finder.similarities(vector, ordinals)
     text = np.array([row[0] for row in rows], dtype=np.float32)
     best = [int(np.argmax(row[1:])) for row in rows]
     sentence = np.array([row[1 + i] for row, i in zip(rows, best, strict=True)], dtype=np.float32)
@@ -170,9 +169,7 @@ def _turned_down(snapshot: Snapshot, avoid: Sequence[str], ordinals: Int64) -> F
     penalty = np.zeros(ordinals.size)
     if not avoid:
         return penalty
-    wanted = np.zeros(snapshot.lexical.n, dtype=np.bool_)
-    wanted[ordinals] = True
-    found, scores = snapshot.lexical.search_terms(dict.fromkeys(avoid, 1.0), ordinals.size, wanted)
+    found, scores = snapshot.finder.score_words(dict.fromkeys(avoid, 1.0), ordinals)
     if found.size:
         # The candidates come in ascending order (np.union1d).
         # Passages that only mention it among others keep their place.

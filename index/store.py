@@ -25,7 +25,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import get_ident
 
-from index.errors import NoSnapshot, SnapshotCorrupt, SnapshotUnsupported, StorageFailed
+from index.engine import Engine
+from index.engine_local import LocalEngine
+from index.errors import (
+    EngineRefused,
+    EngineUnreachable,
+    IndexFault,
+    NoSnapshot,
+    SnapshotCorrupt,
+    SnapshotUnsupported,
+    StorageFailed,
+)
 from index.files import (
     fsync_file,
     fsync_folder,
@@ -39,6 +49,7 @@ from index.files import (
 )
 from index.manifest import FileIdentity, Manifest, read_manifest, write_manifest
 from index.writer_lock import writer_lock
+from ingest.errors import AppError
 
 _STAGING = ".staging-"
 _COLLECTED = ".collected-"
@@ -78,10 +89,14 @@ class IndexDir:
     Args:
         path: need not exist until something is written.
         clock: the current time; UTC.
+        engine: keeps what new snapshots hold of vectors and words; None: their folders do.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], datetime] | None = None, engine: Engine | None = None
+    ) -> None:
         self.path = path
+        self.engine: Engine = engine or LocalEngine()
         self._clock = clock or (lambda: datetime.now(UTC))
         self._owner: int | None = None  # the thread that holds the lock through this object
 
@@ -131,6 +146,7 @@ class IndexDir:
         with storage_errors(self.snapshots_path):
             self.snapshots_path.mkdir(exist_ok=True)
             self._sweep()
+            self.engine.sweep(self._published())
             path = self.snapshots_path / f"{_STAGING}{os.getpid()}-{secrets.token_hex(4)}"
             path.mkdir()
         return Staging(path)
@@ -139,6 +155,8 @@ class IndexDir:
         """Delete a staging folder as far as possible; the next writer deletes the rest."""
         with suppress(OSError):
             remove(staging.path)
+        with suppress(AppError):
+            self.engine.sweep(self._published())
 
     def seal(self, staging: Staging, manifest: Manifest) -> Manifest:
         """
@@ -164,6 +182,7 @@ class IndexDir:
         files = {name: FileIdentity(bytes=hashed[name][0], sha256=hashed[name][1]) for name in names}
         sealed = self._identify(manifest.model_copy(update={"files": files}))
         write_manifest(staging.path, sealed)
+        self.engine.seal(sealed)
         return sealed
 
     def publish(self, staging: Staging) -> str:
@@ -183,15 +202,25 @@ class IndexDir:
         try:
             with storage_errors(path):
                 rename(staging.path, path)
+            # First, so that an engine that is lost now leaves CURRENT as it is.
+            self.engine.publish(read_manifest(path))
             self._set_current(snapshot_id)
-        except StorageFailed:
+        except (StorageFailed, EngineUnreachable, EngineRefused):
             # Only a snapshot that no reader can have been led to may go. CURRENT names the new one already when it
             # was the very last step, forcing the folder's entry to the disk, that failed.
             if not self._is_current(snapshot_id):
+                with suppress(AppError):
+                    self._lead_back()
                 with suppress(OSError):
                     remove(path)
             raise
         return snapshot_id
+
+    def check_current(self, snapshot_id: str) -> None:
+        """Make sure that nobody is led to another model's passages than CURRENT names. Raises as `Engine`'s."""
+        path = self.snapshot_path(snapshot_id)
+        if path.is_dir():
+            self.engine.check_current(read_manifest(path))
 
     def current_id(self) -> str | None:
         """
@@ -247,7 +276,9 @@ class IndexDir:
             path = self.snapshot_path(snapshot_id)
             if not path.is_dir():
                 raise NoSnapshot(f"there is no snapshot {snapshot_id}", where=str(path), fix="see `citewell snapshots`")
-            read_manifest(path)
+            manifest = read_manifest(path)
+            self.engine.check(manifest)
+            self.engine.publish(manifest)
             self._set_current(snapshot_id)
         return snapshot_id
 
@@ -259,18 +290,26 @@ class IndexDir:
 
         Returns:
             The ids deleted.
+
+        Raises:
+            StorageFailed, EngineUnreachable, EngineRefused: one is left; the others are deleted all the same.
         """
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
-        collected = []
+        collected, failures = [], list[IndexFault]()
         with self._locked():
             self.current_id()  # deletes nothing when CURRENT is damaged
             known = [info for info in self.list_snapshots() if not info.is_foreign]
             for info in known[keep:]:
                 if info.is_current:
                     continue
-                self._delete(info.path)
-                collected.append(info.id)
+                try:
+                    self._delete(info.path)
+                    collected.append(info.id)
+                except (StorageFailed, EngineUnreachable, EngineRefused) as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
         return collected
 
     def drop(self, snapshot_ids: Iterable[str]) -> list[str]:
@@ -293,6 +332,7 @@ class IndexDir:
             if self.snapshots_path.is_dir():
                 with storage_errors(self.snapshots_path):
                     self._sweep()
+                self.engine.sweep(self._published())
             for snapshot_id, path in paths.items():
                 if path.is_dir():
                     self._delete(path)
@@ -300,6 +340,8 @@ class IndexDir:
         return dropped
 
     def _delete(self, path: Path) -> None:
+        # While the folder is there the next writer knows what else is to go.
+        self.engine.drop(path.name, self._inspect(path.name).manifest)
         # First out of its name, so that a reader finds all of it or nothing.
         doomed = self.snapshots_path / f"{_COLLECTED}{path.name}"
         with storage_errors(path):
@@ -367,6 +409,21 @@ class IndexDir:
         """Return what killed writers left; while the lock is held, nothing of it is in use."""
         staged = [path for path in self.snapshots_path.glob(".*") if path.name.startswith((_STAGING, _COLLECTED))]
         return [*staged, *self.path.glob(".CURRENT.*.tmp")]
+
+    def engine_leftovers(self) -> list[str]:
+        """Return what killed writers left in the engine. Raises EngineUnreachable, EngineRefused."""
+        return self.engine.leftovers(self._published())
+
+    def _published(self) -> list[str]:
+        try:
+            return [path.name for path in self.snapshots_path.iterdir() if _ID.fullmatch(path.name)]
+        except FileNotFoundError:
+            return []
+
+    def _lead_back(self) -> None:
+        """Let the engine lead to what CURRENT names."""
+        if current := self.current_id():
+            self.engine.publish(read_manifest(self.snapshot_path(current)))
 
     def _sweep(self) -> None:
         for path in self.leftovers():
