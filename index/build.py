@@ -25,7 +25,7 @@ from index.changes import Changes, find_changes
 from index.dense_choice import write_chosen_dense
 from index.dense_config import DenseChoice, DenseConfig
 from index.embed_corpus import CorpusVectors, cache_key
-from index.errors import BuildRefused, EngineRefused, EngineUnreachable, StorageFailed
+from index.errors import BuildRefused, EngineFault, StorageFailed
 from index.evidence_vectors import write_evidence
 from index.fuse import FusionConfig
 from index.lexical import LexicalRow, write_lexical
@@ -98,8 +98,8 @@ def build_index(
         index_dir: a folder, or the object through which the caller holds its lock.
 
     Raises:
-        CorpusMissing, LibraryMalformed, WriterBusy, StorageFailed, BuildRefused, ModelUnusable: nothing was published
-            and the live snapshot is untouched. So it is when the engine is lost, and with whatever `config.gate` raises.
+        CorpusMissing, LibraryMalformed, WriterBusy, StorageFailed, BuildRefused, ModelUnusable, EngineUnreachable,
+            EngineRefused: the live snapshot is untouched. So it is with whatever `config.gate` raises.
     """
     store = index_dir if isinstance(index_dir, IndexDir) else IndexDir(index_dir)
     build = _Build(corpus, store, embedder, config, on_progress or _no_progress)
@@ -108,7 +108,6 @@ def build_index(
         build.embed(staging, passages)
         build.write_lexical(staging, passages)
         build.carry_links(staging)
-        build.hand_over(staging)
         build.seal(staging, passages)
         build.verify(staging)
         build.check(staging)
@@ -234,21 +233,17 @@ class _Build:
             self._warnings += [("dense_index", self._dense.note)] if self._dense.note else []
 
     def write_lexical(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
-        """Write the lexical index."""
+        """Write the lexical index, and give the engine what it keeps elsewhere."""
         with self._timed("write"), self._announced("write"):
             rows = (LexicalRow(i, p.title, p.headings, p.input.text) for i, p in enumerate(passages))
             write_lexical(staging.path / LEXICAL_FOLDER, rows)
+            self._milvus = self.store.engine.take_over(staging.path)
 
     def carry_links(self, staging: Staging) -> None:
         """Write where the ids of earlier snapshots lead that are no passages of this one."""
         with self._timed("link"), self._announced("link"):
             carried = write_carried(self.store, staging.path, self._config.forgotten)
             self._warnings += [(self.store.snapshots_path.name, warning) for warning in carried]
-
-    def hand_over(self, staging: Staging) -> None:
-        """Give vectors and words to the engine; the local one leaves them where they are."""
-        with self._timed("write"), self._announced("write"):
-            self._milvus = self.store.engine.take_over(staging.path)
 
     def seal(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
         """Checksum every file and write the manifest."""
@@ -281,7 +276,7 @@ class _Build:
     def verify(self, staging: Staging) -> None:
         """Re-prove the staged snapshot; nothing that fails is ever published."""
         on_done = self._report_on("verify")
-        with self._timed("verify"), self._open(staging) as snapshot:
+        with self._timed("verify"), open_snapshot_folder(staging.path, False, self.store.engine) as snapshot:
             on_done(0, self._n_documents)
             report = verify_snapshot(snapshot, on_done)
         if not report.is_sound:
@@ -296,11 +291,9 @@ class _Build:
         """Let the gate look at the staged snapshot; what it raises keeps the old one live."""
         if self._config.gate is None:
             return
-        with self._timed("gate"), self._announced("gate"), self._open(staging) as snapshot:
+        unhashed = open_snapshot_folder(staging.path, False, self.store.engine)
+        with self._timed("gate"), self._announced("gate"), unhashed as snapshot:
             self._config.gate(snapshot)
-
-    def _open(self, staging: Staging) -> Snapshot:
-        return open_snapshot_folder(staging.path, check_sha256=False, engine=self.store.engine)
 
     def publish(self, staging: Staging, passages: Sequence[Embeddable]) -> BuildReport:
         """Make the snapshot the live one, drop old ones and vectors of texts that are gone."""
@@ -351,7 +344,7 @@ class _Build:
         """Drop old snapshots and the vectors of texts that are gone; the new snapshot is live whatever happens here."""
         try:
             self.store.collect(self._config.keep_snapshots)
-        except (StorageFailed, EngineUnreachable, EngineRefused) as error:
+        except (StorageFailed, EngineFault) as error:
             self._warnings.append((error.where, f"old snapshots could not be deleted: {error.what}"))
         if self._vectors is None:
             return

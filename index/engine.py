@@ -57,6 +57,9 @@ class Words(Protocol):
 
     n: int
 
+    def __hash__(self) -> int:
+        """Return a number of its own: what is made of the terms is kept for each."""
+
     @property
     def vocabulary(self) -> Mapping[str, int]:
         """Return every term with the number of passages that hold it."""
@@ -173,6 +176,9 @@ class Engine(Protocol):
 
     def leftovers(self, snapshot_ids: Collection[str]) -> list[str]:
         """Return the names of what `sweep` would delete. Raises as `drop`."""
+
+    def close(self) -> None:
+        """Let go of connections; another call opens them again."""
 
     def proof(self, folder: Path, manifest: Manifest, catalogue: Catalogue) -> Iterator[tuple[str, str, str]]:
         """Yield what does not hold of the parts beside what `verify` checks anyway: rule, place, what."""

@@ -110,6 +110,9 @@ class LocalEngine:
         """Return nothing: the index folder lists its own."""
         return []
 
+    def close(self) -> None:
+        """Do nothing: snapshots close their files themselves."""
+
     def proof(
         self,
         folder: Path,  # noqa: ARG002  the protocol's

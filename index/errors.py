@@ -14,9 +14,10 @@ Errors of building, storing and opening an index.
         ├── DocumentStillThere     a document to be forgotten is still in the corpus
         ├── DocumentUnknown        nothing holds the document that is to be forgotten
         ├── FilterUnknown          a search names a filter that does not exist
-        ├── EngineUnreachable      the engine that holds the passages does not answer
-        ├── EngineRefused          it answers and refuses, be it the credentials
-        └── EngineMissing          its library is not installed
+        └── EngineFault            the engine that keeps the passages failed
+            ├── EngineUnreachable  it does not answer
+            ├── EngineRefused      it answers and refuses, be it the credentials
+            └── EngineMissing      its library is not installed
 """
 
 from __future__ import annotations
@@ -96,19 +97,25 @@ class FilterUnknown(IndexFault):
     code = "filter_unknown"
 
 
-class EngineUnreachable(IndexFault):
-    """The engine that holds the passages can't be reached, or does not answer in time."""
+class EngineFault(IndexFault):
+    """Base of what goes wrong with the engine that keeps the passages; the live snapshot is untouched."""
+
+    code = "engine_fault"
+
+
+class EngineUnreachable(EngineFault):
+    """The engine that keeps the passages can't be reached, or does not answer in time."""
 
     code = "engine_unreachable"
 
 
-class EngineRefused(IndexFault):
-    """The engine that holds the passages answered that it does not do what it was asked for."""
+class EngineRefused(EngineFault):
+    """The engine that keeps the passages answered that it does not do what it was asked for."""
 
     code = "engine_refused"
 
 
-class EngineMissing(IndexFault):
+class EngineMissing(EngineFault):
     """The engine that was chosen needs a library that is not installed."""
 
     code = "engine_missing"

@@ -74,8 +74,8 @@ class MilvusCollections(_Part):
     """
     Where a snapshot's passages and vectors are when they are in Milvus, and what they must be.
 
-    The collections are named `<base>_<snapshot id>_passages`, `..._evidence` and `..._seal`; `<base>_staging_<token>_...`
-    until they are sealed. The SHA-256 are over vectors and words in the order of ordinals, as `milvus_proof` takes them.
+    The collections are named `<base>_<snapshot id>_passages`, `..._evidence` and `..._seal`, until they are sealed
+    `<base>_staging_<token>_...`. The SHA-256 are over vectors and words in the order of ordinals (`milvus_proof`).
     """
 
     base: Annotated[str, Field(pattern="^citewell_[0-9a-f]{12}$")]

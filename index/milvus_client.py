@@ -97,8 +97,8 @@ class MilvusServer:
                 options["dim"] = column.size
             schema.add_field(column.name, _data_type(kinds, column.kind), **options)
         prepared = milvus.MilvusClient.prepare_index_params()
-        for column_name, options in indexes.items():
-            prepared.add_index(column_name, **options)
+        for column_name, parameters in indexes.items():
+            prepared.add_index(column_name, **parameters)
         self._call("create_collection", name, schema=schema, index_params=prepared, within_s=_SLOW_S)
 
     def insert(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -160,7 +160,7 @@ class MilvusServer:
         """Return the names of all collections."""
         return sorted(self._call("list_collections"))
 
-    def rename(self, name: str, new_name: str) -> None:
+    def give_name(self, name: str, new_name: str) -> None:
         """Give a collection another name."""
         self._call("rename_collection", name, new_name)
 

@@ -127,7 +127,7 @@ class MilvusEngine:
             return
         name = _name(part.base, manifest.snapshot_id)
         for kind in ("passages", "evidence"):
-            self._server.rename(f"{part.base}_staging_{part.token}_{kind}", f"{name}_{kind}")
+            self._server.give_name(f"{part.base}_staging_{part.token}_{kind}", f"{name}_{kind}")
         self._server.create(f"{name}_seal", _SEAL_COLUMNS, {"vector": _FLAT})
         self._server.insert(f"{name}_seal", [{"ordinal": 0, "content": _content(manifest), "vector": [1.0, 0.0]}])
         self._server.finish(f"{name}_seal")
@@ -236,9 +236,7 @@ class MilvusEngine:
     def _create(self, place: Place) -> None:
         vectors = parameters_for(self._index, place.n)
         words = {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "IP"}
-        self._server.create(
-            place.passages, passage_columns(place.dimension), {"vector": vectors, "terms": words}
-        )
+        self._server.create(place.passages, passage_columns(place.dimension), {"vector": vectors, "terms": words})
         self._server.create(place.evidence, evidence_columns(place.dimension), {"vector": _FLAT})
 
     def _insert(
@@ -316,7 +314,9 @@ class MilvusEngine:
     def _bad_owner(self) -> SnapshotCorrupt:
         path = self._index_dir / OWNER_FILE
         what = "it does not hold the name by which Milvus knows this index"
-        return SnapshotCorrupt(what, where=str(path), fix="take it from a backup, or delete it and drop its collections")
+        return SnapshotCorrupt(
+            what, where=str(path), fix="take it from a backup, or delete it and drop its collections"
+        )
 
 
 def iter_passages(catalogue: Catalogue) -> Iterator[StoredPassage]:

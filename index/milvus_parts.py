@@ -1,5 +1,5 @@
 """
-A snapshot's vectors and words in Milvus, as the rest of Citewell reads them. Only reads; knows no alias and no manifest.
+A snapshot's vectors and words in Milvus, as the rest of Citewell reads them. Only reads; knows neither alias nor seal.
 
     <name>_passages  ordinal, id, document, start, end, words, facets, published, vector, terms
     <name>_evidence  row = ordinal * 4096 + place, ordinal, vector; place 0 is the passage, 1 its text, then sentences
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -155,7 +156,7 @@ def iter_evidence(place: Place, ordinals: Int64) -> Iterator[tuple[int, Float32]
             yield ordinal, np.stack([vector for _, vector in rows_of_one])
 
 
-def _rows_of(place: Place, ordinals: Int64, columns: Sequence[str]) -> Iterator[list[dict[str, object]]]:
+def _rows_of(place: Place, ordinals: Int64, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
     """Yield the evidence of passages, in as many queries as the server's bound asks for."""
     try:
         rows = place.server.query(place.evidence, where_ordinals(ordinals), columns)

@@ -115,9 +115,7 @@ def _check_model(snapshot: Snapshot, encoder: QueryEncoder) -> None:
         )
 
 
-def _search_lexical(
-    snapshot: Snapshot, terms: Sequence[QueryTerm], depth: int, filters: Filters
-) -> dict[int, float]:
+def _search_lexical(snapshot: Snapshot, terms: Sequence[QueryTerm], depth: int, filters: Filters) -> dict[int, float]:
     """Return ordinal -> BM25 score, best first."""
     ordinals, scores = snapshot.finder.best_words({t.term: t.boost for t in terms}, depth, filters)
     return dict(zip(ordinals.tolist(), scores.tolist(), strict=True))

@@ -20,16 +20,14 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import get_ident
 
 from index.engine import Engine
 from index.engine_local import LocalEngine
 from index.errors import (
-    EngineRefused,
-    EngineUnreachable,
+    EngineFault,
     IndexFault,
     NoSnapshot,
     SnapshotCorrupt,
@@ -47,39 +45,17 @@ from index.files import (
     storage_errors,
     write_atomically,
 )
+from index.identity import SnapshotInfo, Staging, identified, iso
 from index.manifest import FileIdentity, Manifest, read_manifest, write_manifest
 from index.writer_lock import writer_lock
 from ingest.errors import AppError
+
+__all__ = ["IndexDir", "SnapshotInfo", "Staging"]
 
 _STAGING = ".staging-"
 _COLLECTED = ".collected-"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _BUILD = "build one: citewell build"
-
-
-@dataclass(frozen=True, slots=True)
-class Staging:
-    """A snapshot being built; write its files into `path`."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotInfo:
-    """One published snapshot. `manifest` is None when it can't be read, `problem` then says why."""
-
-    id: str
-    path: Path
-    is_current: bool
-    manifest: Manifest | None
-    problem: str
-    size_bytes: int
-    is_foreign: bool = False  # of a format that this version can't read
-
-    @property
-    def sequence(self) -> int:
-        """Return the place in the order of publishing, -1 when unknown."""
-        return self.manifest.sequence if self.manifest else -1
 
 
 class IndexDir:
@@ -92,9 +68,7 @@ class IndexDir:
         engine: keeps what new snapshots hold of vectors and words; None: their folders do.
     """
 
-    def __init__(
-        self, path: Path, clock: Callable[[], datetime] | None = None, engine: Engine | None = None
-    ) -> None:
+    def __init__(self, path: Path, clock: Callable[[], datetime] | None = None, engine: Engine | None = None) -> None:
         self.path = path
         self.engine: Engine = engine or LocalEngine()
         self._clock = clock or (lambda: datetime.now(UTC))
@@ -118,7 +92,7 @@ class IndexDir:
         Raises:
             WriterBusy: another build holds it. StorageFailed: the folder can't be written.
         """
-        with writer_lock(self.path / "LOCK", since=_iso(self._clock())):
+        with writer_lock(self.path / "LOCK", since=iso(self._clock())):
             self._owner = get_ident()
             try:
                 yield
@@ -153,9 +127,8 @@ class IndexDir:
 
     def discard(self, staging: Staging) -> None:
         """Delete a staging folder as far as possible; the next writer deletes the rest."""
-        with suppress(OSError):
+        with suppress(OSError, AppError):
             remove(staging.path)
-        with suppress(AppError):
             self.engine.sweep(self._published())
 
     def seal(self, staging: Staging, manifest: Manifest) -> Manifest:
@@ -180,7 +153,8 @@ class IndexDir:
                 fsync_folder(folder)
             hashed = sha256_files(staging.path, names)
         files = {name: FileIdentity(bytes=hashed[name][0], sha256=hashed[name][1]) for name in names}
-        sealed = self._identify(manifest.model_copy(update={"files": files}))
+        known = max((info.sequence for info in self.list_snapshots()), default=0)
+        sealed = identified(manifest.model_copy(update={"files": files}), self.snapshots_path, self._clock(), known)
         write_manifest(staging.path, sealed)
         self.engine.seal(sealed)
         return sealed
@@ -205,7 +179,7 @@ class IndexDir:
             # First, so that an engine that is lost now leaves CURRENT as it is.
             self.engine.publish(read_manifest(path))
             self._set_current(snapshot_id)
-        except (StorageFailed, EngineUnreachable, EngineRefused):
+        except (StorageFailed, EngineFault):
             # Only a snapshot that no reader can have been led to may go. CURRENT names the new one already when it
             # was the very last step, forcing the folder's entry to the disk, that failed.
             if not self._is_current(snapshot_id):
@@ -292,7 +266,7 @@ class IndexDir:
             The ids deleted.
 
         Raises:
-            StorageFailed, EngineUnreachable, EngineRefused: one is left; the others are deleted all the same.
+            StorageFailed, EngineFault: one is left.
         """
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
@@ -306,7 +280,7 @@ class IndexDir:
                 try:
                     self._delete(info.path)
                     collected.append(info.id)
-                except (StorageFailed, EngineUnreachable, EngineRefused) as error:
+                except (StorageFailed, EngineFault) as error:
                     failures.append(error)
         if failures:
             raise failures[0]
@@ -348,23 +322,6 @@ class IndexDir:
             remove(doomed)
             rename(path, doomed)
             remove(doomed)
-
-    def _identify(self, manifest: Manifest) -> Manifest:
-        """Return the manifest with an id that no snapshot has, and the next sequence number."""
-        content = manifest.content_sha256[:8]
-        moment = self._clock()
-        # Two builds of equal content in one second: the later one gets the next second.
-        while (self.snapshots_path / f"{moment:%Y%m%dT%H%M%SZ}-{content}").exists():
-            moment += timedelta(seconds=1)
-        # The clock may run backwards; the sequence does not.
-        sequence = max((info.sequence for info in self.list_snapshots()), default=0) + 1
-        return manifest.model_copy(
-            update={
-                "snapshot_id": f"{moment:%Y%m%dT%H%M%SZ}-{content}",
-                "sequence": max(sequence, 1),
-                "created_at": _iso(moment),
-            }
-        )
 
     def _inspect(self, snapshot_id: str) -> SnapshotInfo:
         path = self.snapshots_path / snapshot_id
@@ -411,7 +368,7 @@ class IndexDir:
         return [*staged, *self.path.glob(".CURRENT.*.tmp")]
 
     def engine_leftovers(self) -> list[str]:
-        """Return what killed writers left in the engine. Raises EngineUnreachable, EngineRefused."""
+        """Return what killed writers left in the engine. Raises EngineFault."""
         return self.engine.leftovers(self._published())
 
     def _published(self) -> list[str]:
@@ -421,7 +378,7 @@ class IndexDir:
             return []
 
     def _lead_back(self) -> None:
-        """Let the engine lead to what CURRENT names."""
+        """Lead others to what CURRENT names."""
         if current := self.current_id():
             self.engine.publish(read_manifest(self.snapshot_path(current)))
 
@@ -441,7 +398,3 @@ class IndexDir:
     def _require_lock(self) -> None:
         if self._owner != get_ident():
             raise RuntimeError("IndexDir.lock must be held")
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

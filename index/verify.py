@@ -101,7 +101,9 @@ def _all_problems(snapshot: Snapshot, on_progress: Callable[[int, int], None] | 
     except SnapshotCorrupt as error:
         yield Problem("catalogue", error.where, error.what)
     yield from _permalink_problems(snapshot)
-    yield from (Problem(*found) for found in snapshot.engine.proof(snapshot.path, snapshot.manifest, snapshot.catalogue))
+    yield from (
+        Problem(*found) for found in snapshot.engine.proof(snapshot.path, snapshot.manifest, snapshot.catalogue)
+    )
     if snapshot.manifest.milvus is not None:
         return  # which proves its vectors and words itself
     yield from _vector_problems(snapshot)
