@@ -238,6 +238,7 @@ class _Build:
             rows = (LexicalRow(i, p.title, p.headings, p.input.text) for i, p in enumerate(passages))
             write_lexical(staging.path / LEXICAL_FOLDER, rows)
             self._milvus = self.store.engine.take_over(staging.path)
+            self._warnings += [("milvus_index", self._milvus.note)] if self._milvus and self._milvus.note else []
 
     def carry_links(self, staging: Staging) -> None:
         """Write where the ids of earlier snapshots lead that are no passages of this one."""

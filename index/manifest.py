@@ -80,7 +80,11 @@ class MilvusCollections(_Part):
 
     base: Annotated[str, Field(pattern="^citewell_[0-9a-f]{12}$")]
     token: Annotated[str, Field(pattern="^[0-9a-f]{8}$")]
-    index: str = Field(description="Kind of Milvus's index over the passages' vectors.")
+    index: str = Field(description="Kind of Milvus's index over the passages' vectors; FLAT finds all.")
+    effort: Count = Field(default=0, description="ef of HNSW, nprobe of IVF; 0 for FLAT.")
+    recall_at_10: Share = 1.0
+    recall_at_200: Share = 1.0
+    note: str = Field(default="", description="Why the index that was wished for was not taken.")
     rows: Count = Field(description="Vectors of passages, texts and sentences together.")
     passages_sha256: Sha256
     evidence_sha256: Sha256

@@ -82,8 +82,8 @@ class MilvusServer:
         """Ask for a sign of life."""
         self._call("get_server_version")
 
-    def create(self, name: str, columns: Sequence[Column], indexes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Create a collection whose first column is its key; `indexes` are pymilvus's own, by column."""
+    def create(self, name: str, columns: Sequence[Column]) -> None:
+        """Create a collection whose first column is its key. It can be filled and, once finished, be read."""
         milvus = _library()
         kinds = milvus.DataType
         schema = milvus.MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -96,18 +96,36 @@ class MilvusServer:
             elif column.kind == "vector":
                 options["dim"] = column.size
             schema.add_field(column.name, _data_type(kinds, column.kind), **options)
-        prepared = milvus.MilvusClient.prepare_index_params()
-        for column_name, parameters in indexes.items():
-            prepared.add_index(column_name, **parameters)
-        self._call("create_collection", name, schema=schema, index_params=prepared, within_s=_SLOW_S)
+        self._call("create_collection", name, schema=schema, within_s=_SLOW_S)
 
     def insert(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows, each a value for every column."""
         self._call("insert", name, list(rows), within_s=60.0)
 
-    def finish(self, name: str) -> None:
-        """Force what was inserted to the disk and make it findable; takes minutes for millions of rows."""
+    def finish(self, name: str, indexes: Mapping[str, Mapping[str, Any]], *, is_waited_for: bool = True) -> None:
+        """
+        Force what was inserted to the disk, index and load it, in this order: then every replica has all of it.
+
+        Takes minutes for millions of rows.
+
+        Args:
+            indexes: pymilvus's parameters by column.
+            is_waited_for: an index of one row need not be (pymilvus looks twice a second).
+        """
         self._call("flush", name, within_s=_SLOW_S)
+        prepared = _library().MilvusClient.prepare_index_params()
+        for column, parameters in indexes.items():
+            prepared.add_index(column, **parameters)
+        self._call("create_index", name, prepared, sync=is_waited_for, within_s=_SLOW_S)
+        self._call("load_collection", name, within_s=_SLOW_S)
+
+    def replace_index(self, name: str, column: str, parameters: Mapping[str, Any]) -> None:
+        """Index a column anew."""
+        prepared = _library().MilvusClient.prepare_index_params()
+        prepared.add_index(column, **parameters)
+        self._call("release_collection", name)
+        self._call("drop_index", name, column, within_s=_SLOW_S)
+        self._call("create_index", name, prepared, within_s=_SLOW_S)
         self._call("load_collection", name, within_s=_SLOW_S)
 
     def count(self, name: str) -> int:

@@ -14,6 +14,7 @@ import re
 import secrets
 from collections.abc import Collection, Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,9 @@ from index.errors import BuildRefused, ModelMismatch, SnapshotCorrupt
 from index.evidence_vectors import STARTS_FILE, VECTORS_FILE, EvidenceVectors
 from index.files import remove, storage_errors, write_atomically
 from index.manifest import Manifest, MilvusCollections
+from index.milvus_choice import choose
 from index.milvus_client import CollectionMissing, Column, Connection, MilvusServer
-from index.milvus_config import INDEX_KINDS, effort_for, parameters_for
+from index.milvus_config import FLAT, parameters_for, search_parameters
 from index.milvus_parts import (
     PLACES,
     MilvusDense,
@@ -52,6 +54,7 @@ _OWNER = re.compile(r"[0-9a-f]{12}")
 _PARTS = ("passages", "evidence", "seal")
 _SEAL_COLUMNS = (Column("ordinal", "int64"), Column("content", "text"), Column("vector", "vector", 2))
 _FLAT = {"index_type": "FLAT", "metric_type": "IP"}
+_SPARSE = {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "IP"}
 _PASSAGES_AT_ONCE = 500
 # A call of several megabytes; Milvus takes 64.
 _BYTES_AT_ONCE = 6_000_000
@@ -64,12 +67,12 @@ class MilvusEngine:
 
     Args:
         index_dir: holds the name by which this index is known there, in the file MILVUS.
-        index: kind of Milvus's index over the passages' vectors, one of `INDEX_KINDS`.
+        index: kind of Milvus's index that is wished for over the passages' vectors, one of `INDEX_KINDS`.
     """
 
     name = MILVUS
 
-    def __init__(self, index_dir: Path, connection: Connection, index: str = INDEX_KINDS[0]) -> None:
+    def __init__(self, index_dir: Path, connection: Connection, index: str = FLAT) -> None:
         self._index_dir = index_dir
         self._server = MilvusServer(connection)
         self._index = index
@@ -105,8 +108,10 @@ class MilvusEngine:
             terms = CorpusTerms(lexical_row(stored) for stored in iter_passages(catalogue))
             n_rows = evidence.n_rows + dense.n
             place = Place(self._server, f"{base}_staging_{token}", dense.n, n_rows, dense.dimension)
-            self._create(place)
+            self._server.create(place.passages, passage_columns(place.dimension))
+            self._server.create(place.evidence, evidence_columns(place.dimension))
             digests = self._insert(place, catalogue, dense, evidence, terms)
+            choice = choose(self._server, place.passages, dense, self._index)
         write_atomically(folder / VOCABULARY_FILE, write_vocabulary(terms.vocabulary))
         for name in (DENSE_FILE, CANDIDATES_FILE, VECTORS_FILE, STARTS_FILE, LEXICAL_FOLDER):
             with storage_errors(folder / name):
@@ -114,7 +119,7 @@ class MilvusEngine:
         return MilvusCollections(
             base=base,
             token=token,
-            index=self._index,
+            **asdict(choice),
             rows=n_rows,
             passages_sha256=digests.passages,
             evidence_sha256=digests.evidence,
@@ -128,9 +133,9 @@ class MilvusEngine:
         name = _name(part.base, manifest.snapshot_id)
         for kind in ("passages", "evidence"):
             self._server.give_name(f"{part.base}_staging_{part.token}_{kind}", f"{name}_{kind}")
-        self._server.create(f"{name}_seal", _SEAL_COLUMNS, {"vector": _FLAT})
+        self._server.create(f"{name}_seal", _SEAL_COLUMNS)
         self._server.insert(f"{name}_seal", [{"ordinal": 0, "content": _content(manifest), "vector": [1.0, 0.0]}])
-        self._server.finish(f"{name}_seal")
+        self._server.finish(f"{name}_seal", {"vector": _FLAT}, is_waited_for=False)
 
     def check(self, manifest: Manifest) -> None:
         """Hold the sealing row and the numbers of rows against the manifest."""
@@ -193,7 +198,7 @@ class MilvusEngine:
             raise SnapshotCorrupt("the vocabulary can't be read", where=str(path), fix=_FIX) from error
         place = self._place(manifest, part)
         words = MilvusWords(place, vocabulary)
-        finder = MilvusFinder(place, words, effort_for(part.index))
+        finder = MilvusFinder(place, words, search_parameters(part.index, part.effort))
         return Parts(MilvusDense(place), MilvusEvidence(place), words, finder)
 
     def publish(self, manifest: Manifest) -> None:
@@ -233,12 +238,6 @@ class MilvusEngine:
         """Let go of the connection."""
         self._server.close()
 
-    def _create(self, place: Place) -> None:
-        vectors = parameters_for(self._index, place.n)
-        words = {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "IP"}
-        self._server.create(place.passages, passage_columns(place.dimension), {"vector": vectors, "terms": words})
-        self._server.create(place.evidence, evidence_columns(place.dimension), {"vector": _FLAT})
-
     def _insert(
         self, place: Place, catalogue: Catalogue, dense: DenseIndex, evidence: EvidenceVectors, terms: CorpusTerms
     ) -> VectorDigests:
@@ -265,8 +264,8 @@ class MilvusEngine:
                 pending = pending[at_once:]
         if pending:
             self._server.insert(place.evidence, pending)
-        for name in (place.passages, place.evidence):
-            self._server.finish(name)
+        self._server.finish(place.passages, {"vector": parameters_for(self._index, place.n), "terms": _SPARSE})
+        self._server.finish(place.evidence, {"vector": _FLAT})
         return digests
 
     def _read_seal(self, name: str) -> dict[str, object] | None:

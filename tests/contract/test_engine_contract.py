@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -49,7 +48,7 @@ language = "es"
 Open = Callable[[Path], IndexDir]
 
 
-@pytest.fixture(params=["local", "milvus"])
+@pytest.fixture(scope="module", params=["local", "milvus"])
 def open_index(request: pytest.FixtureRequest) -> Iterator[Open]:
     """Return what opens an index folder with the engine; a new object each time, as a new process would have."""
     if request.param == "local":
@@ -67,9 +66,7 @@ def open_index(request: pytest.FixtureRequest) -> Iterator[Open]:
         index_dir.engine.close()
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    folder = tmp_path / "corpus"
+def write_corpus(folder: Path) -> Path:
     folder.mkdir()
     texts = {"methadone.md": METHADONE, "naloxone.md": NALOXONE, "pain.md": PAIN}
     # Copies of one text: every score of theirs is a tie but for the title.
@@ -81,15 +78,29 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Return a library that a test may change."""
+    return write_corpus(tmp_path / "corpus")
+
+
+@pytest.fixture(scope="module")
+def shared_index(open_index: Open, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an index folder that tests only read, built once for each engine."""
+    folder = tmp_path_factory.mktemp("shared")
+    build(write_corpus(folder / "corpus"), open_index(folder / "index"))
+    return folder / "index"
+
+
+@pytest.fixture(scope="module")
+def snapshot(open_index: Open, shared_index: Path) -> Iterator[Snapshot]:
+    """Return the open snapshot of the shared index."""
+    with open_snapshot(open_index(shared_index)) as opened:
+        yield opened
+
+
 def build(corpus: Path, index_dir: IndexDir, config: BuildConfig = BuildConfig()) -> BuildReport:
     return build_index(corpus, index_dir, EMBEDDER, config)
-
-
-@contextmanager
-def built(corpus: Path, index_dir: IndexDir) -> Iterator[Snapshot]:
-    build(corpus, index_dir)
-    with open_snapshot(index_dir) as snapshot:
-        yield snapshot
 
 
 def ask(snapshot: Snapshot, question: str, filters: Filters = Filters()) -> Retrieval:
@@ -101,24 +112,22 @@ def documents(snapshot: Snapshot, retrieval: Retrieval) -> list[str]:
     return [stored.document.id for stored in found]
 
 
-def test_finds_what_the_words_and_the_vectors_say(open_index: Open, corpus: Path, tmp_path: Path) -> None:
+def test_finds_what_the_words_and_the_vectors_say(snapshot: Snapshot) -> None:
     """This ensures that the passage that holds a question's words comes first, with scores between 0 and 1."""
-    with built(corpus, open_index(tmp_path / "index")) as snapshot:
-        found = ask(snapshot, "what reverses an overdose")
+    found = ask(snapshot, "what reverses an overdose")
 
-        assert documents(snapshot, found)[0] == "naloxone.md"
-        assert [hit.rank for hit in found.hits] == list(range(1, len(found.hits) + 1))
-        assert all(0.0 <= hit.score <= 1.0 for hit in found.hits)
-        assert found.coverage == 1.0
+    assert documents(snapshot, found)[0] == "naloxone.md"
+    assert [hit.rank for hit in found.hits] == list(range(1, len(found.hits) + 1))
+    assert all(0.0 <= hit.score <= 1.0 for hit in found.hits)
+    assert found.coverage == 1.0
 
 
-def test_scores_are_those_of_plain_arithmetic(open_index: Open, corpus: Path, tmp_path: Path) -> None:
+def test_scores_are_those_of_plain_arithmetic(snapshot: Snapshot) -> None:
     """This ensures that similarities are the inner products of the stored vectors, whichever index found a passage."""
-    with built(corpus, open_index(tmp_path / "index")) as snapshot:
-        found = ask(snapshot, "pain")
-        vector = EMBEDDER.encode_queries(["pain"])[0]
-        ordinals = np.array([hit.ordinal for hit in found.hits])
-        dense, evidence = snapshot.dense.vectors(ordinals), snapshot.evidence.vectors(ordinals)
+    found = ask(snapshot, "pain")
+    vector = EMBEDDER.encode_queries(["pain"])[0]
+    ordinals = np.array([hit.ordinal for hit in found.hits])
+    dense, evidence = snapshot.dense.vectors(ordinals), snapshot.evidence.vectors(ordinals)
 
     for hit, row, rows in zip(found.hits, dense, evidence, strict=True):
         assert hit.passage_similarity == pytest.approx(float(row @ vector), abs=1e-5)
@@ -126,22 +135,20 @@ def test_scores_are_those_of_plain_arithmetic(open_index: Open, corpus: Path, tm
         assert hit.sentence_similarity == pytest.approx(float((rows[1:] @ vector).max()), abs=1e-5)
 
 
-def test_ties_come_in_the_order_of_ordinals(open_index: Open, corpus: Path, tmp_path: Path) -> None:
+def test_ties_come_in_the_order_of_ordinals(snapshot: Snapshot) -> None:
     """This ensures that equal passages have equal scores and a fixed order."""
-    with built(corpus, open_index(tmp_path / "index")) as snapshot:
-        hits = [hit for hit in ask(snapshot, "when does the clinic open on Sunday").hits if hit.lexical_score]
+    hits = [hit for hit in ask(snapshot, "when does the clinic open on Sunday").hits if hit.lexical_score]
 
     same = [hit for hit in hits if hit.score == hits[0].score]
     assert len(same) == 6
     assert [hit.ordinal for hit in same] == sorted(hit.ordinal for hit in same)
 
 
-def test_the_same_again(open_index: Open, corpus: Path, tmp_path: Path) -> None:
+def test_the_same_again(open_index: Open, shared_index: Path) -> None:
     """This ensures that the same question gets the same answer from another process's objects too."""
-    build(corpus, open_index(tmp_path / "index"))
     answers = []
     for _ in range(2):
-        with open_snapshot(open_index(tmp_path / "index")) as snapshot:
+        with open_snapshot(open_index(shared_index)) as snapshot:
             answers += [ask(snapshot, "methadone once a day"), ask(snapshot, "methadone once a day")]
 
     assert answers == [answers[0]] * 4
@@ -165,60 +172,53 @@ def test_the_same_again(open_index: Open, corpus: Path, tmp_path: Path) -> None:
         (Filters(tags=('treatment"] or true or facets == ["',)), set()),
     ],
 )
-def test_filters_let_pass_what_they_name(
-    open_index: Open, corpus: Path, tmp_path: Path, filters: Filters, expected: set[str]
-) -> None:
+def test_filters_let_pass_what_they_name(snapshot: Snapshot, filters: Filters, expected: set[str]) -> None:
     """This ensures that passages of other documents are not found, and all of these are."""
-    with built(corpus, open_index(tmp_path / "index")) as snapshot:
-        found = ask(snapshot, "methadone naloxone pain clinic day", filters)
+    found = ask(snapshot, "methadone naloxone pain clinic day", filters)
 
-        assert set(documents(snapshot, found)) == expected
+    assert set(documents(snapshot, found)) == expected
 
 
-def test_a_language_finds_its_regions(open_index: Open, corpus: Path, tmp_path: Path) -> None:
+def test_a_language_finds_its_regions(snapshot: Snapshot) -> None:
     """This ensures that "en" finds "en-GB" and not "es"."""
-    with built(corpus, open_index(tmp_path / "index")) as snapshot:
-        found = set(documents(snapshot, ask(snapshot, "methadone naloxone pain day", Filters(language="en"))))
+    found = set(documents(snapshot, ask(snapshot, "methadone naloxone pain day", Filters(language="en"))))
 
     assert {"methadone.md", "naloxone.md", "same-0.txt"} <= found
     assert "pain.md" not in found
 
 
-def test_words_that_are_turned_down_lower_a_passage(open_index: Open, corpus: Path, tmp_path: Path) -> None:
+def test_words_that_are_turned_down_lower_a_passage(snapshot: Snapshot) -> None:
     """This ensures that what a question does not want is scored among the candidates alone."""
     from dataclasses import replace
 
-    with built(corpus, open_index(tmp_path / "index")) as snapshot:
-        query = plain_query("what helps against pain")
-        wanted = retrieve(snapshot, EMBEDDER, query)
-        without = retrieve(snapshot, EMBEDDER, replace(query, avoid=("methadon",)))
+    query = plain_query("what helps against pain")
+    wanted = retrieve(snapshot, EMBEDDER, query)
+    without = retrieve(snapshot, EMBEDDER, replace(query, avoid=("methadon",)))
 
-        before = {hit.ordinal: hit.score for hit in wanted.hits}
-        lowered = {hit.ordinal for hit in without.hits if hit.score < before[hit.ordinal]}
-        names = {stored.document.id for stored in snapshot.catalogue.passages(sorted(lowered))}
+    before = {hit.ordinal: hit.score for hit in wanted.hits}
+    lowered = {hit.ordinal for hit in without.hits if hit.score < before[hit.ordinal]}
+    names = {stored.document.id for stored in snapshot.catalogue.passages(sorted(lowered))}
 
     assert "methadone.md" in names
     assert "naloxone.md" not in names
 
 
-def test_a_question_of_unknown_words_has_dense_hits_alone(open_index: Open, corpus: Path, tmp_path: Path) -> None:
+def test_a_question_of_unknown_words_has_dense_hits_alone(snapshot: Snapshot) -> None:
     """This ensures that terms that nothing holds break nothing and score nothing."""
-    with built(corpus, open_index(tmp_path / "index")) as snapshot:
-        found = ask(snapshot, "xylophone qwertz")
+    found = ask(snapshot, "xylophone qwertz")
 
     assert found.hits
     assert {hit.lexical_score for hit in found.hits} == {None}
     assert found.coverage == 0.0
 
 
-def test_vocabulary_and_frequencies(open_index: Open, corpus: Path, tmp_path: Path) -> None:
+def test_vocabulary_and_frequencies(snapshot: Snapshot) -> None:
     """This ensures that what spelling is repaired against, and what a term weighs, is the same for any engine."""
-    with built(corpus, open_index(tmp_path / "index")) as snapshot:
-        words = snapshot.lexical
+    words = snapshot.lexical
 
-        assert words.document_frequency(["methadon", "clinic", "xylophon"]) == [2, 6, 0]
-        assert words.vocabulary["overdos"] == 1
-        assert words.ordinals().tolist() == list(range(words.n))
+    assert words.document_frequency(["methadon", "clinic", "xylophon"]) == [2, 6, 0]
+    assert words.vocabulary["overdos"] == 1
+    assert words.ordinals().tolist() == list(range(words.n))
 
 
 def test_adding_editing_and_withdrawing(open_index: Open, corpus: Path, tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_asking_while_snapshots_change(open_index: Open, corpus: Path, tmp_path:
     live = LiveSnapshot(open_index(tmp_path / "index"))
     assert live.refresh()
     answers: dict[str, set[tuple[tuple[int, float], ...]]] = {}
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
     stop = threading.Event()
 
     def keep_asking() -> None:
@@ -311,7 +311,7 @@ def test_asking_while_snapshots_change(open_index: Open, corpus: Path, tmp_path:
                 with live.use() as snapshot:
                     hits = ask(snapshot, "what reverses an overdose of methadone").hits
                     answers.setdefault(snapshot.id, set()).add(tuple((h.ordinal, h.score) for h in hits))
-            except BaseException as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the test tells
                 failures.append(error)
                 return
 
