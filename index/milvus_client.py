@@ -30,6 +30,13 @@ _SLOW_S = 3_600.0
 # How long a server that was found out of reach is taken to be so without being asked: many waiting threads would
 # otherwise each wait out the time limit.
 _LEFT_ALONE_S = 1.0
+# gRPC would wait up to two minutes between two attempts to connect, and share that wait among all clients.
+_GRPC_OPTIONS = {
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.min_reconnect_backoff_ms": 1_000,
+    "grpc.max_reconnect_backoff_ms": 1_000,
+    "grpc.use_local_subchannel_pool": 1,
+}
 # Milvus's codes: no such collection, as older servers say it, no such alias; a collection that is not loaded.
 _NOT_FOUND, _NOT_LOADED = frozenset({"100", "4", "1600"}), 101
 _NO_CONNECTION = 2  # pymilvus's own
@@ -178,6 +185,10 @@ class MilvusServer:
         """Return the names of all collections."""
         return sorted(self._call("list_collections"))
 
+    def load(self, name: str) -> None:
+        """Make a collection findable that is finished already; milvus-lite forgets it when a name is given."""
+        self._call("load_collection", name, within_s=_SLOW_S)
+
     def give_name(self, name: str, new_name: str) -> None:
         """Give a collection another name."""
         self._call("rename_collection", name, new_name)
@@ -231,7 +242,11 @@ class MilvusServer:
             if self._client is None:
                 timeout = self._connection.timeout_s
                 self._client = milvus.MilvusClient(
-                    uri=self._connection.uri, token=self._connection.token, timeout=timeout, dedicated=True
+                    uri=self._connection.uri,
+                    token=self._connection.token,
+                    timeout=timeout,
+                    dedicated=True,
+                    grpc_options=_GRPC_OPTIONS,
                 )
             return self._client
 
@@ -301,14 +316,18 @@ def _silence(library: str) -> None:
             logger.disabled = True
 
 
-def _code_of(error: Exception) -> str:
+def _code_of(error: BaseException) -> str:
     """Return the number that an answer bears, or the name of what came instead of an answer."""
     code: Any = getattr(error, "code", None)
     code = code() if callable(code) else code  # gRPC's own errors have a method
     if isinstance(code, int) and int(code) != _NO_CONNECTION:
         return str(int(code))
     name = getattr(code, "name", "")
-    return name if isinstance(name, str) and name else type(error).__name__
+    if isinstance(name, str) and name:
+        return name
+    # Why there is no connection stands behind it; pymilvus also names errors as their own cause.
+    cause = error.__cause__
+    return type(error).__name__ if cause is None or cause is error else _code_of(cause)
 
 
 def _data_type(kinds: Any, kind: Kind) -> Any:

@@ -133,6 +133,7 @@ class MilvusEngine:
         name = _name(part.base, manifest.snapshot_id)
         for kind in ("passages", "evidence"):
             self._server.give_name(f"{part.base}_staging_{part.token}_{kind}", f"{name}_{kind}")
+            self._server.load(f"{name}_{kind}")
         self._server.create(f"{name}_seal", _SEAL_COLUMNS)
         self._server.insert(f"{name}_seal", [{"ordinal": 0, "content": _content(manifest), "vector": [1.0, 0.0]}])
         self._server.finish(f"{name}_seal", {"vector": _FLAT}, is_waited_for=False)

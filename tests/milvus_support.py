@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from index.engine import Engine
 from index.milvus_client import Connection
 from index.milvus_engine import MilvusEngine
 from index.store import IndexDir
@@ -86,6 +87,17 @@ class Milvus:
             return server.names()
         finally:
             server.close()
+
+
+def wait_for(engine: Engine, within_s: float = 60.0) -> None:
+    """Wait until an engine has found its server again, by itself."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        engine.ping()
+        if engine.is_reachable:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the engine did not find its server again")
 
 
 @contextmanager
