@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -109,7 +110,14 @@ class MilvusServer:
         """Insert rows, each a value for every column."""
         self._call("insert", name, list(rows), within_s=60.0)
 
-    def finish(self, name: str, indexes: Mapping[str, Mapping[str, Any]], *, is_waited_for: bool = True) -> None:
+    def finish(
+        self,
+        name: str,
+        indexes: Mapping[str, Mapping[str, Any]],
+        *,
+        welcome: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        is_waited_for: bool = True,
+    ) -> None:
         """
         Force what was inserted to the disk, index and load it, in this order: then every replica has all of it.
 
@@ -117,22 +125,27 @@ class MilvusServer:
 
         Args:
             indexes: pymilvus's parameters by column.
+            welcome: indexes that a server may refuse, as milvus-lite does those over arrays.
             is_waited_for: an index of one row need not be (pymilvus looks twice a second).
         """
         self._call("flush", name, within_s=_SLOW_S)
+        self._index(name, indexes, is_waited_for=is_waited_for)
+        if welcome:
+            with suppress(EngineRefused):
+                self._index(name, welcome)
+        self._call("load_collection", name, within_s=_SLOW_S)
+
+    def _index(self, name: str, indexes: Mapping[str, Mapping[str, Any]], *, is_waited_for: bool = True) -> None:
         prepared = _library().MilvusClient.prepare_index_params()
         for column, parameters in indexes.items():
             prepared.add_index(column, **parameters)
         self._call("create_index", name, prepared, sync=is_waited_for, within_s=_SLOW_S)
-        self._call("load_collection", name, within_s=_SLOW_S)
 
     def replace_index(self, name: str, column: str, parameters: Mapping[str, Any]) -> None:
         """Index a column anew."""
-        prepared = _library().MilvusClient.prepare_index_params()
-        prepared.add_index(column, **parameters)
         self._call("release_collection", name)
         self._call("drop_index", name, column, within_s=_SLOW_S)
-        self._call("create_index", name, prepared, within_s=_SLOW_S)
+        self._index(name, {column: parameters})
         self._call("load_collection", name, within_s=_SLOW_S)
 
     def count(self, name: str) -> int:

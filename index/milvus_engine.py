@@ -55,6 +55,7 @@ _PARTS = ("passages", "evidence", "seal")
 _SEAL_COLUMNS = (Column("ordinal", "int64"), Column("content", "text"), Column("vector", "vector", 2))
 _FLAT = {"index_type": "FLAT", "metric_type": "IP"}
 _SPARSE = {"index_type": "SPARSE_INVERTED_INDEX", "metric_type": "IP"}
+_SCALAR = {"index_type": "INVERTED"}
 _PASSAGES_AT_ONCE = 500
 # A call of several megabytes; Milvus takes 64.
 _BYTES_AT_ONCE = 6_000_000
@@ -265,8 +266,12 @@ class MilvusEngine:
                 pending = pending[at_once:]
         if pending:
             self._server.insert(place.evidence, pending)
-        self._server.finish(place.passages, {"vector": parameters_for(self._index, place.n), "terms": _SPARSE})
-        self._server.finish(place.evidence, {"vector": _FLAT})
+        self._server.finish(
+            place.passages,
+            {"vector": parameters_for(self._index, place.n), "terms": _SPARSE},
+            welcome={"facets": _SCALAR},
+        )
+        self._server.finish(place.evidence, {"vector": _FLAT, "ordinal": _SCALAR})
         return digests
 
     def _read_seal(self, name: str) -> dict[str, object] | None:
