@@ -17,6 +17,7 @@ Errors of building, storing and opening an index.
         └── EngineFault            the engine that keeps the passages failed
             ├── EngineUnreachable  it does not answer
             ├── EngineRefused      it answers and refuses, be it the credentials
+            │   └── CollectionMissing  what was to be read or changed there is gone
             └── EngineMissing      its library is not installed
 """
 
@@ -113,6 +114,12 @@ class EngineRefused(EngineFault):
     """The engine that keeps the passages answered that it does not do what it was asked for."""
 
     code = "engine_refused"
+
+
+class CollectionMissing(EngineRefused):
+    """The engine has no collection of that name."""
+
+    code = "collection_missing"
 
 
 class EngineMissing(EngineFault):

@@ -8,6 +8,7 @@ expression or a vector in it would belong to a question.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from index.errors import EngineMissing, EngineRefused, EngineUnreachable
+from index.errors import CollectionMissing, EngineFault, EngineMissing, EngineRefused, EngineUnreachable
 from index.model import Float32, Int64
 
 Kind = Literal["int64", "int64_array", "text", "vector", "sparse"]
@@ -42,10 +43,6 @@ _GRPC_OPTIONS = {
 _NOT_FOUND, _NOT_LOADED = frozenset({"100", "4", "1600"}), 101
 _NO_CONNECTION = 2  # pymilvus's own
 _CREDENTIALS = ("UNAUTHENTICATED", "PERMISSION_DENIED")
-
-
-class CollectionMissing(Exception):
-    """There is no collection or alias of that name. Never leaves the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +178,13 @@ class MilvusServer:
         scores = np.fromiter((hit["distance"] for hit in found), dtype=np.float32, count=len(found))
         return keys, scores
 
-    def query(self, name: str, where: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the rows that fit an expression over numbers, in no order, at most `MOST_ROWS`."""
+    def query(self, name: str, where: str, columns: Sequence[str], within_s: float = 0.0) -> list[dict[str, Any]]:
+        """
+        Return the rows that fit an expression over numbers, in no order, at most `MOST_ROWS`.
+
+        Args:
+            within_s: time limit, where the connection's is for questions and this reads much; 0 takes that one.
+        """
         rows = self._call(
             "query",
             name,
@@ -190,7 +192,7 @@ class MilvusServer:
             output_fields=list(columns),
             limit=MOST_ROWS,
             consistency_level="Strong",
-            within_s=max(60.0, self._connection.timeout_s),
+            within_s=within_s,
         )
         return [dict(row) for row in rows]
 
@@ -250,32 +252,44 @@ class MilvusServer:
             return getattr(client, method)(*arguments, timeout=timeout, **options)
 
     def _connected(self) -> Any:
-        milvus = _library()
         with self._connecting:
             if self._client is None:
-                timeout = self._connection.timeout_s
-                self._client = milvus.MilvusClient(
-                    uri=self._connection.uri,
-                    token=self._connection.token,
-                    timeout=timeout,
-                    dedicated=True,
-                    grpc_options=_GRPC_OPTIONS,
-                )
+                # Whoever waited for another thread's failed attempt does not try in turn.
+                self._refuse_if_left_alone()
+                try:
+                    self._client = _library().MilvusClient(
+                        uri=self._connection.uri,
+                        token=self._connection.token,
+                        timeout=self._connection.timeout_s,
+                        dedicated=True,
+                        grpc_options=_GRPC_OPTIONS,
+                    )
+                except Exception as error:
+                    if not _code_of(error).isdecimal() and not isinstance(error, EngineMissing):
+                        self._failed_at = self._clock()
+                    raise
             return self._client
+
+    def _refuse_if_left_alone(self) -> None:
+        if self._failed_at is not None and self._clock() - self._failed_at < _LEFT_ALONE_S:
+            raise self._unreachable("a moment ago")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Turn what goes wrong into errors of ours, which hold nothing of it but a code."""
-        if self._failed_at is not None and self._clock() - self._failed_at < _LEFT_ALONE_S:
-            raise self._unreachable("a moment ago")
+        self._refuse_if_left_alone()
         try:
             yield
-        except (EngineMissing, CollectionMissing):
+        except EngineFault:
             raise
         except Exception as error:
             code = _code_of(error)
             if code in _NOT_FOUND:
-                raise CollectionMissing from error
+                raise CollectionMissing(
+                    "a collection in Milvus is gone",
+                    where="milvus_uri",
+                    fix="build again (citewell build), or go back to an older snapshot (citewell rollback)",
+                ) from error
             if any(name in code for name in _CREDENTIALS):
                 raise EngineRefused(
                     "Milvus does not accept the credentials",
@@ -307,6 +321,8 @@ def _library() -> Any:
     Raises:
         EngineMissing: it is not installed.
     """
+    # On import it would load whatever file .env it finds upwards into this process's environment.
+    os.environ.setdefault("PYTHON_DOTENV_DISABLED", "1")
     try:
         import pymilvus
     except ImportError as error:
@@ -321,12 +337,11 @@ def _library() -> Any:
 
 def _silence(library: str) -> None:
     """Take a library's loggers their voice: pymilvus writes failed calls with all they held to standard error."""
-    for name in (library, *(n for n in logging.root.manager.loggerDict if n.startswith(f"{library}."))):
+    for name in (library, *(n for n in list(logging.root.manager.loggerDict) if n.startswith(f"{library}."))):
         logger = logging.getLogger(name)
-        if not logger.disabled:
-            logger.handlers.clear()
-            logger.propagate = False
-            logger.disabled = True
+        # One that does nothing: without any, Python would write to standard error itself.
+        logger.handlers[:] = [logging.NullHandler()]
+        logger.propagate = False
 
 
 def _code_of(error: BaseException) -> str:

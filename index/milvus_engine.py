@@ -13,7 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,12 +26,12 @@ from index.dense import DenseIndex
 from index.dense_config import CANDIDATES_FILE, DENSE_FILE
 from index.engine import MILVUS, Parts
 from index.engine_local import LEXICAL_FOLDER, LocalEngine
-from index.errors import BuildRefused, ModelMismatch, SnapshotCorrupt
+from index.errors import BuildRefused, CollectionMissing, EngineFault, ModelMismatch, SnapshotCorrupt
 from index.evidence_vectors import STARTS_FILE, VECTORS_FILE, EvidenceVectors
 from index.files import remove, storage_errors, write_atomically
 from index.manifest import Manifest, MilvusCollections
 from index.milvus_choice import choose
-from index.milvus_client import CollectionMissing, Column, Connection, MilvusServer
+from index.milvus_client import Column, Connection, MilvusServer
 from index.milvus_config import FLAT, parameters_for, search_parameters
 from index.milvus_parts import (
     PLACES,
@@ -86,12 +86,8 @@ class MilvusEngine:
 
     def ping(self) -> None:
         """Ask the server for a sign of life."""
-        from ingest.errors import AppError
-
-        try:
+        with suppress(EngineFault):
             self._server.ping()
-        except (AppError, CollectionMissing):
-            return
 
     def take_over(self, folder: Path) -> MilvusCollections | None:
         """

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from index.bm25 import dimensions_of
-from index.errors import SnapshotCorrupt
+from index.errors import CollectionMissing, SnapshotCorrupt
 from index.lexical import analyze
-from index.milvus_client import MOST_ROWS, CollectionMissing, Column, MilvusServer
+from index.milvus_client import MOST_ROWS, Column, MilvusServer
 from index.milvus_filters import where_ordinals, where_passes
 from index.model import Filters, Float32, Int64
 
@@ -33,6 +33,8 @@ _TIE_MARGIN = 16
 # Scores of equal rows may differ by this much with the place where the server finds them (float32, sums of 384).
 _SAME = 2e-6
 _ORDINALS_AT_ONCE = 500
+# Time for one call that reads many rows whole, which no question does (seconds).
+READING_S = 60.0
 _FIX = "build again (citewell build), or go back to an older snapshot (citewell rollback)"
 
 
@@ -94,7 +96,9 @@ class MilvusDense:
         found: dict[int, Float32] = {}
         for some in _batches(ordinals, self.n):
             try:
-                rows = self._place.server.query(self._place.passages, where_ordinals(some), ["ordinal", "vector"])
+                rows = self._place.server.query(
+                    self._place.passages, where_ordinals(some), ["ordinal", "vector"], READING_S
+                )
             except CollectionMissing as error:
                 raise self._place.gone() from error
             found |= {int(row["ordinal"]): np.asarray(row["vector"], dtype=np.float32) for row in rows}
@@ -159,7 +163,7 @@ def iter_evidence(place: Place, ordinals: Int64) -> Iterator[tuple[int, Float32]
 def _rows_of(place: Place, ordinals: Int64, columns: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
     """Yield the evidence of passages, in as many queries as the server's bound asks for."""
     try:
-        rows = place.server.query(place.evidence, where_ordinals(ordinals), columns)
+        rows = place.server.query(place.evidence, where_ordinals(ordinals), columns, READING_S)
     except CollectionMissing as error:
         raise place.gone() from error
     if len(rows) < MOST_ROWS or ordinals.size == 1:
@@ -192,7 +196,7 @@ class MilvusWords:
         found: list[int] = []
         for some in _batches(np.arange(self.n), self.n):
             try:
-                rows = self._place.server.query(self._place.passages, where_ordinals(some), ["ordinal"])
+                rows = self._place.server.query(self._place.passages, where_ordinals(some), ["ordinal"], READING_S)
             except CollectionMissing as error:
                 raise self._place.gone() from error
             found += [int(row["ordinal"]) for row in rows]

@@ -16,11 +16,10 @@ import numpy as np
 from index.bm25 import CorpusTerms, lexical_row, read_vocabulary
 from index.catalogue import Catalogue
 from index.catalogue_rows import StoredPassage
-from index.errors import SnapshotCorrupt
+from index.errors import CollectionMissing, SnapshotCorrupt
 from index.manifest import MilvusCollections
-from index.milvus_client import CollectionMissing
 from index.milvus_filters import where_ordinals
-from index.milvus_parts import Place, iter_evidence
+from index.milvus_parts import READING_S, Place, iter_evidence
 from index.milvus_rows import described
 from index.model import Float32
 
@@ -84,7 +83,7 @@ def _prove_batch(
     ordinals = np.array([stored.ordinal for stored in batch], dtype=np.int64)
     columns = [*described(batch[0]), "vector", "terms"]
     try:
-        rows = place.server.query(place.passages, where_ordinals(ordinals), columns)
+        rows = place.server.query(place.passages, where_ordinals(ordinals), columns, READING_S)
     except CollectionMissing as error:
         raise place.gone() from error
     found = {int(row["ordinal"]): row for row in rows}

@@ -92,6 +92,7 @@ RULES: dict[type[AppError], Rule] = {
     index_errors.EngineFault: Rule(503, "The index failed"),
     index_errors.EngineUnreachable: Rule(503, "The index can't be reached"),
     index_errors.EngineRefused: Rule(503, "The index refuses"),
+    index_errors.CollectionMissing: Rule(503, "The index lost a part"),
     index_errors.EngineMissing: Rule(503, "The engine is not installed", EXIT_USAGE),
     # Asking.
     service_errors.RequestFault: Rule(400, "The request failed", EXIT_USAGE),

@@ -80,6 +80,18 @@ def test_bm25_is_that_of_tantivy(pair: Pair) -> None:
     assert n > 10 * len(QUESTIONS)
 
 
+def test_more_rows_than_one_call_brings(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This ensures that passages with very many sentences are scored in several calls, with the same outcome."""
+    monkeypatch.setattr("index.milvus_parts.MOST_ROWS", 16)
+    vector, ordinals = EMBEDDER.encode_queries(["methadone"])[0], np.arange(0, 60, 2)
+
+    (passage, evidence), (expected, rows) = (s.finder.similarities(vector, ordinals) for s in reversed(pair))
+
+    assert passage.tolist() == pytest.approx(expected.tolist(), abs=SAME_SCORE)
+    for one, other in zip(evidence, rows, strict=True):
+        assert one.tolist() == pytest.approx(other.tolist(), abs=SAME_SCORE)
+
+
 def test_vocabularies_are_equal(pair: Pair) -> None:
     """This ensures that spelling and idf go by the same words and numbers."""
     local, remote = pair
