@@ -355,7 +355,7 @@ def _code_of(error: BaseException) -> str:
         return name
     # Why there is no connection stands behind it; pymilvus also names errors as their own cause.
     cause = error.__cause__
-    return type(error).__name__ if cause is None or cause is error else _code_of(cause)
+    return "no connection" if cause is None or cause is error else _code_of(cause)
 
 
 def _data_type(kinds: Any, kind: Kind) -> Any:
