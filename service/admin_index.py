@@ -179,7 +179,7 @@ def _add_rollback(app: FastAPI, service: Service) -> None:
         "/v1/admin/rollback",
         operation_id="admin_rollback",
         summary="Serve an older snapshot again",
-        responses=answers(RollbackOut, (404, 409, 413, 415, 422, 507)),
+        responses=answers(RollbackOut, (404, 409, 413, 415, 422, 503, 507)),
         openapi_extra=body_of(RollbackRequest, {"snapshot": ROLLBACK["current"]}),
     )
     async def post_admin_rollback(request: Request) -> Response:
