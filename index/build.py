@@ -27,11 +27,11 @@ from index.dense_config import DenseChoice, DenseConfig
 from index.document_work import Embeddable, SplitSource
 from index.embed_ahead import EmbedAhead
 from index.embed_corpus import CorpusVectors, cache_key
-from index.errors import BuildRefused, StorageFailed
+from index.errors import BuildRefused, EngineFault, StorageFailed
 from index.executor import BuildExecutor, LocalExecutor, working
 from index.fuse import FusionConfig
 from index.lexical import LexicalRow, write_lexical
-from index.manifest import Counts, Manifest, ModelIdentity
+from index.manifest import Counts, Manifest, MilvusCollections, ModelIdentity
 from index.model import PassageEmbedder
 from index.reading import read_sources, split_sources
 from index.reuse import Previous, open_previous
@@ -101,8 +101,8 @@ def build_index(
         index_dir: a folder, or the object through which the caller holds its lock.
 
     Raises:
-        CorpusMissing, LibraryMalformed, WriterBusy, StorageFailed, BuildRefused, ModelUnusable: nothing was published
-            and the live snapshot is untouched. So it is with whatever `config.gate` raises.
+        CorpusMissing, LibraryMalformed, WriterBusy, StorageFailed, BuildRefused, ModelUnusable, EngineUnreachable,
+            EngineRefused: the live snapshot is untouched. So it is with whatever `config.gate` raises.
     """
     store = index_dir if isinstance(index_dir, IndexDir) else IndexDir(index_dir)
     build = _Build(corpus, store, embedder, config, on_progress or _no_progress)
@@ -165,6 +165,7 @@ class _Build:
         self._vectors: CorpusVectors | None = None
         self._dimension = 0
         self._dense = DenseChoice()
+        self._milvus: MilvusCollections | None = None
         self._seconds: dict[str, float] = {}
 
     def read_and_split(self, previous: Previous, executor: BuildExecutor) -> Iterator[SplitSource]:
@@ -231,10 +232,12 @@ class _Build:
             self._warnings += [("dense_index", self._dense.note)] if self._dense.note else []
 
     def write_lexical(self, staging: Staging, passages: Sequence[Embeddable]) -> None:
-        """Write the lexical index."""
+        """Write the lexical index, and give the engine what it keeps elsewhere."""
         with self._timed("write"), self._announced("write"):
             rows = (LexicalRow(i, p.title, p.headings, p.input.text) for i, p in enumerate(passages))
             write_lexical(staging.path / LEXICAL_FOLDER, rows)
+            self._milvus = self.store.engine.take_over(staging.path)
+            self._warnings += [("milvus_index", self._milvus.note)] if self._milvus and self._milvus.note else []
 
     def carry_links(self, staging: Staging) -> None:
         """Write where the ids of earlier snapshots lead that are no passages of this one."""
@@ -254,6 +257,7 @@ class _Build:
                 name=self._embedder.name, fingerprint=self._embedder.fingerprint, dimension=self._dimension
             ),
             dense=self._dense.sealed(),
+            milvus=self._milvus,
             corpus_sha256=self._corpus_digest.hexdigest(),
             versions=_versions(),
             report=sealed_report(
@@ -272,7 +276,7 @@ class _Build:
     def verify(self, staging: Staging) -> None:
         """Re-prove the staged snapshot; nothing that fails is ever published."""
         on_done = self._report_on("verify")
-        with self._timed("verify"), open_snapshot_folder(staging.path, check_sha256=False) as snapshot:
+        with self._timed("verify"), open_snapshot_folder(staging.path, False, self.store.engine) as snapshot:
             on_done(0, self._n_documents)
             report = verify_snapshot(snapshot, on_done)
         if not report.is_sound:
@@ -287,7 +291,7 @@ class _Build:
         """Let the gate look at the staged snapshot; what it raises keeps the old one live."""
         if self._config.gate is None:
             return
-        unhashed = open_snapshot_folder(staging.path, check_sha256=False)
+        unhashed = open_snapshot_folder(staging.path, False, self.store.engine)
         with self._timed("gate"), self._announced("gate"), unhashed as snapshot:
             self._config.gate(snapshot)
 
@@ -341,7 +345,7 @@ class _Build:
         """Drop old snapshots and the vectors of texts that are gone; the new snapshot is live whatever happens here."""
         try:
             self.store.collect(self._config.keep_snapshots)
-        except StorageFailed as error:
+        except (StorageFailed, EngineFault) as error:
             self._warnings.append((error.where, f"old snapshots could not be deleted: {error.what}"))
         if self._vectors is None:
             return

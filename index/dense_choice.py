@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from index.dense_config import (
     n_lists_of,
     n_parts_of,
 )
-from index.model import EmbeddingInput, Float32, PassageEmbedder
+from index.model import EmbeddingInput, Float32, Int64, PassageEmbedder
 
 # What is measured: ten is what people look at, 200 what fusion takes (`FusionConfig.depth`).
 _TOP, _DEPTH = 10, 200
@@ -105,7 +106,18 @@ def exact_thresholds(vectors: Float32, queries: Float32) -> Float32:
     return np.concatenate(rows)
 
 
-def measure_recall(dense: DenseIndex, queries: Float32, least: Float32) -> tuple[float, float]:
+class Search(Protocol):
+    """What recall is measured of."""
+
+    @property
+    def n(self) -> int:
+        """Return the number of rows."""
+
+    def search(self, vector: Float32, depth: int) -> tuple[Int64, Float32]:
+        """Return rows and their exact inner products, best first."""
+
+
+def measure_recall(dense: Search, queries: Float32, least: Float32) -> tuple[float, float]:
     """
     Return the mean share of the exact 10 and 200 nearest rows that a search finds; either of equal rows counts.
 

@@ -15,7 +15,12 @@ Errors of building, storing and opening an index.
         ├── ExtraMissing           an optional part of Citewell is asked for and not installed
         ├── DocumentStillThere     a document to be forgotten is still in the corpus
         ├── DocumentUnknown        nothing holds the document that is to be forgotten
-        └── FilterUnknown          a search names a filter that does not exist
+        ├── FilterUnknown          a search names a filter that does not exist
+        └── EngineFault            the engine that keeps the passages failed
+            ├── EngineUnreachable  it does not answer
+            ├── EngineRefused      it answers and refuses, be it the credentials
+            │   └── CollectionMissing  what was to be read or changed there is gone
+            └── EngineMissing      its library is not installed
 """
 
 from __future__ import annotations
@@ -105,3 +110,33 @@ class FilterUnknown(IndexFault):
     """A search names a filter or a filter value that does not exist."""
 
     code = "filter_unknown"
+
+
+class EngineFault(IndexFault):
+    """Base of what goes wrong with the engine that keeps the passages; the live snapshot is untouched."""
+
+    code = "engine_fault"
+
+
+class EngineUnreachable(EngineFault):
+    """The engine that keeps the passages can't be reached, or does not answer in time."""
+
+    code = "engine_unreachable"
+
+
+class EngineRefused(EngineFault):
+    """The engine that keeps the passages answered that it does not do what it was asked for."""
+
+    code = "engine_refused"
+
+
+class CollectionMissing(EngineRefused):
+    """The engine has no collection of that name."""
+
+    code = "collection_missing"
+
+
+class EngineMissing(EngineFault):
+    """The engine that was chosen needs a library that is not installed."""
+
+    code = "engine_missing"

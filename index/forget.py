@@ -83,7 +83,7 @@ class ForgetReceipt:
 def forget_document(
     document_id: str,
     corpus: Path,
-    index_dir: Path,
+    index_dir: Path | IndexDir,
     embedder: Callable[[], PassageEmbedder],
     *,
     with_file: bool = False,
@@ -104,7 +104,8 @@ def forget_document(
         DocumentStillThere: its file is in the corpus. DocumentUnknown: nothing holds it.
         WriterBusy, StorageFailed, CorpusMissing, BuildRefused, ...: as `build_index`; running it again goes on.
     """
-    store, jobs = IndexDir(index_dir), JobBook(index_dir)
+    store = index_dir if isinstance(index_dir, IndexDir) else IndexDir(index_dir)
+    jobs = JobBook(store.path)
     with store.lock():
         survey = _Survey.of(store, document_id)
         trace = find_in_corpus(corpus, document_id)
@@ -329,7 +330,7 @@ def _check(store: IndexDir, jobs: JobBook, survey: _Survey, live: Past) -> tuple
     """Look again at everything that is left; returns what was found, and what was checked."""
     again = _Survey.of(store, survey.document_id)
     residues = [f"snapshot {holder.info.id} holds it or can't be read" for holder in again.holders]
-    residues += [f"{name} was not deleted" for name in again.leftovers]
+    residues += [f"{name} was not deleted" for name in (*again.leftovers, *store.engine_leftovers())]
     residues += ["the record of a build names it"] if jobs.mentions(survey.document_id) else []
     with storage_errors(store.path):
         residues += list(_find_words(store.path, list(_probes(survey, live))))
@@ -339,7 +340,7 @@ def _check(store: IndexDir, jobs: JobBook, survey: _Survey, live: Past) -> tuple
         "the vector cache holds the vectors of the live snapshot and no others; its file was rewritten",
         "no file of the index folder holds one of its longest passages, byte for byte (UTF-8, UTF-16)",
         "no record of a build names it",
-        "nothing is left of interrupted builds",
+        "nothing is left of interrupted builds, in the folder or in the engine",
     )
     return tuple(residues), checked
 

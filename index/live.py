@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
-from index.errors import ModelMismatch, NoSnapshot
+from index.engine import Engine
+from index.errors import EngineFault, ModelMismatch, NoSnapshot
 from index.snapshot import Snapshot, open_snapshot
 from index.store import IndexDir
 from ingest.errors import AppError
@@ -69,6 +70,11 @@ class LiveSnapshot:
         return self._last_error
 
     @property
+    def engine(self) -> Engine:
+        """Return the engine that keeps the passages."""
+        return self._index_dir.engine
+
+    @property
     def snapshot_id(self) -> str | None:
         """Return the id of the snapshot in use, None when there is none."""
         held = self._held
@@ -107,6 +113,7 @@ class LiveSnapshot:
         if not self._refreshing.acquire(blocking=False):
             return False
         try:
+            self._index_dir.engine.ping()
             return self._refresh()
         except AppError as error:
             self._last_error = error
@@ -118,6 +125,7 @@ class LiveSnapshot:
         """Give up the snapshot; it is closed when its last user is done, and none is opened again."""
         self._is_closed = True
         self._replace(None)
+        self._index_dir.engine.close()
 
     def _refresh(self) -> bool:
         current = self._index_dir.current_id()
@@ -130,8 +138,9 @@ class LiveSnapshot:
             # By name no more than by CURRENT: it may move on while this one is opened.
             snapshot = open_snapshot(self._index_dir, check_sha256=self._check_sha256)
             self._prepare(snapshot)
-        except AppError:
-            self._failed = None if current is None else (current, self._clock())
+        except AppError as error:
+            # An engine out of reach says nothing of the snapshot, and asking it again takes a moment.
+            self._failed = None if current is None or isinstance(error, EngineFault) else (current, self._clock())
             raise
         self._failed = self._last_error = None
         self._replace(_Held(snapshot))

@@ -76,6 +76,26 @@ class DenseSearch(_Part):
         return self.index == "exact"
 
 
+class MilvusCollections(_Part):
+    """
+    Where a snapshot's passages and vectors are when they are in Milvus, and what they must be.
+
+    The collections are named `<base>_<snapshot id>_passages`, `..._evidence` and `..._seal`, until they are sealed
+    `<base>_staging_<token>_...`. The SHA-256 are over vectors and words in the order of ordinals (`milvus_proof`).
+    """
+
+    base: Annotated[str, Field(pattern="^citewell_[0-9a-f]{12}$")]
+    token: Annotated[str, Field(pattern="^[0-9a-f]{8}$")]
+    index: str = Field(description="Kind of Milvus's index over the passages' vectors; FLAT finds all.")
+    effort: Count = Field(default=0, description="ef of HNSW, nprobe of IVF; 0 for FLAT.")
+    recall_at_10: Share = 1.0
+    recall_at_200: Share = 1.0
+    note: str = Field(default="", description="Why the index that was wished for was not taken.")
+    rows: Count = Field(description="Vectors of passages, texts and sentences together.")
+    passages_sha256: Sha256
+    evidence_sha256: Sha256
+
+
 class FileIdentity(_Part):
     """One file of the snapshot."""
 
@@ -101,6 +121,8 @@ class Manifest(_Part):
     fusion: dict[str, Any]
     model: ModelIdentity
     dense: DenseSearch = DenseSearch()  # exact in snapshots from before there was a choice
+    # Left out where it is None, so that a local snapshot's manifest is what it was before there was a choice.
+    milvus: MilvusCollections | None = Field(default=None, exclude_if=lambda value: value is None)
     corpus_sha256: str
     files: dict[str, FileIdentity] = {}  # by name relative to the snapshot, "/" between parts
     versions: dict[str, str] = {}  # of the libraries that wrote the files
@@ -114,7 +136,10 @@ class Manifest(_Part):
         The lexical files are left out, because tantivy names and stamps them anew each time; the catalogue holds all
         the text that they were made from. The permalinks are left out, because they tell of builds before.
         """
-        common = self.model_dump(exclude={"snapshot_id", "sequence", "created_at", "report", "files"})
+        common = self.model_dump(
+            exclude={"snapshot_id": True, "sequence": True, "created_at": True, "report": True, "files": True}
+            | {"milvus": {"base", "token"}}
+        )
         files = {n: f.sha256 for n, f in sorted(self.files.items()) if not n.startswith(("lexical/", "permalinks."))}
         text = json.dumps([common, files], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()

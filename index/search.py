@@ -67,13 +67,13 @@ def retrieve(
 
     Raises:
         ModelMismatch: the encoder is not the model that the snapshot was built with.
+        EngineUnreachable, EngineRefused: the passages are in an engine that does not answer.
     """
     _check_model(snapshot, encoder)
-    allowed = snapshot.catalogue.allowed(filters)
     query = plain_query(query) if isinstance(query, str) else query
     vector = _encode(encoder, query.dense)
-    lexical = snapshot.lexical.search_terms({t.term: t.boost for t in query.terms}, config.depth, allowed)
-    dense = snapshot.dense.search(vector, config.depth, allowed)
+    lexical = snapshot.finder.best_words({t.term: t.boost for t in query.terms}, config.depth, filters)
+    dense = snapshot.finder.nearest(vector, config.depth, filters)
     ordinals = np.unique(np.concatenate([dense[0], lexical[0]]), sorted=True)
     if ordinals.size == 0:
         return Retrieval((), 0.0, 0.0)
@@ -127,11 +127,7 @@ def _rank(
     config: FusionConfig,
 ) -> RankedHits:
     """Score every candidate on all its evidence, whichever index found it."""
-    passage = np.full(ordinals.size, np.nan, np.float32)
-    passage[np.searchsorted(ordinals, dense[0])] = dense[1]
-    others = np.isnan(passage)
-    passage[others] = snapshot.dense.similarities(vector, ordinals[others])
-    text, sentence, best = snapshot.evidence.best(vector, ordinals)
+    passage, text, sentence, best = snapshot.finder.similarities(vector, ordinals, dense)
     bm25 = np.full(ordinals.size, np.nan)
     bm25[np.searchsorted(ordinals, lexical[0])] = lexical[1]
     evidence = dense_evidence(passage, text, sentence, config)
@@ -154,9 +150,7 @@ def _turned_down(snapshot: Snapshot, avoid: Sequence[str], ordinals: Int64) -> F
     penalty = np.zeros(ordinals.size)
     if not avoid:
         return penalty
-    wanted = np.zeros(snapshot.lexical.n, dtype=np.bool_)
-    wanted[ordinals] = True
-    found, scores = snapshot.lexical.search_terms(dict.fromkeys(avoid, 1.0), ordinals.size, wanted)
+    found, scores = snapshot.finder.score_words(dict.fromkeys(avoid, 1.0), ordinals)
     if found.size:
         # The candidates come in ascending order (np.union1d).
         # Passages that only mention it among others keep their place.

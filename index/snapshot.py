@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from index.catalogue import Catalogue
 from index.dense import DenseIndex
-from index.dense_config import CANDIDATES_FILE, DENSE_FILE
+from index.engine import DenseRows, Engine, EvidenceRows, Finder, Words
+from index.engine_local import LEXICAL_FOLDER, LocalEngine, LocalFinder
 from index.errors import NoSnapshot, SnapshotCorrupt
 from index.evidence_vectors import EvidenceVectors
 from index.files import list_files, sha256_files
@@ -23,8 +25,9 @@ from index.manifest import MANIFEST_FILE, Manifest, read_manifest
 from index.permalinks import PERMALINKS_FILE, Permalinks
 from index.store import IndexDir
 
+__all__ = ["CATALOGUE_FILE", "LEXICAL_FOLDER", "Snapshot", "open_snapshot", "open_snapshot_folder"]
+
 CATALOGUE_FILE = "catalogue.sqlite"
-LEXICAL_FOLDER = "lexical"
 
 _FIX = "roll back to an older snapshot (citewell rollback) or build again (citewell build)"
 # How often the newest snapshot may be replaced and collected while it is being opened, before that is an error.
@@ -38,10 +41,19 @@ class Snapshot:
     path: Path
     manifest: Manifest
     catalogue: Catalogue
-    dense: DenseIndex
-    evidence: EvidenceVectors
-    lexical: LexicalIndex
+    dense: DenseRows
+    evidence: EvidenceRows
+    lexical: Words
     permalinks: Permalinks
+    engine: Engine
+    remote: Finder | None = None  # what finds passages where they are not in the folder
+
+    @property
+    def finder(self) -> Finder:
+        """Return what finds and scores the passages."""
+        if isinstance(self.dense, DenseIndex) and isinstance(self.evidence, EvidenceVectors):
+            return LocalFinder(self.catalogue, self.dense, self.evidence, cast(LexicalIndex, self.lexical))
+        return cast(Finder, self.remote)
 
     @property
     def id(self) -> str:
@@ -72,7 +84,9 @@ def open_snapshot(index_dir: IndexDir, snapshot_id: str | None = None, check_sha
     Raises:
         NoSnapshot: nothing was built yet, or there is no snapshot of that id.
         SnapshotCorrupt: a file is missing, changed, or contradicts the manifest.
-        SnapshotUnsupported: of a format that this version can't read.
+        SnapshotUnsupported: of a format that this version can't read, or in an engine that the settings don't name.
+        EngineUnreachable, EngineRefused, EngineMissing: what is not in its folder can't be asked for.
+        ModelMismatch: what the engine has of it is another model's.
     """
     if snapshot_id is not None:
         return _open_named(index_dir, snapshot_id, check_sha256)
@@ -81,6 +95,7 @@ def open_snapshot(index_dir: IndexDir, snapshot_id: str | None = None, check_sha
         if current is None:
             raise NoSnapshot("nothing was built yet", where=str(index_dir.path), fix="build one: citewell build")
         try:
+            index_dir.check_current(current)
             return _open_named(index_dir, current, check_sha256)
         except (NoSnapshot, SnapshotCorrupt):
             # Between reading CURRENT and opening, writers may have published others and collected this one. Then
@@ -94,22 +109,29 @@ def open_snapshot(index_dir: IndexDir, snapshot_id: str | None = None, check_sha
     )
 
 
-def open_snapshot_folder(path: Path, check_sha256: bool = True) -> Snapshot:
-    """Open a sealed snapshot wherever it lies, published or still staged. Raises as `open_snapshot`."""
-    manifest = read_manifest(path)
+def open_snapshot_folder(path: Path, check_sha256: bool = True, engine: Engine | None = None) -> Snapshot:
+    """
+    Open a sealed snapshot wherever it lies, published or still staged. Raises as `open_snapshot`.
+
+    Args:
+        engine: keeps vectors and words; None: the folder does.
+    """
+    manifest, engine = read_manifest(path), engine or LocalEngine()
+    # Before minutes of hashing.
+    engine.check(manifest)
     _check_files(path, manifest, check_sha256)
     with ExitStack() as opened:
         catalogue = Catalogue.open(path / CATALOGUE_FILE)
         opened.callback(catalogue.close)
-        dense = _open_dense(path, manifest)
-        opened.callback(dense.close)
-        evidence = EvidenceVectors.open(path)
-        opened.callback(evidence.close)
-        lexical = LexicalIndex.open(path / LEXICAL_FOLDER)
-        opened.callback(lexical.close)
+        parts = engine.open_parts(path, manifest, catalogue)
+        for part in (parts.dense, parts.evidence, parts.lexical):
+            opened.callback(part.close)
         permalinks = _open_permalinks(path, manifest)
         opened.callback(permalinks.close)
-        snapshot = Snapshot(path, manifest, catalogue, dense, evidence, lexical, permalinks)
+        remote = None if manifest.milvus is None else parts.finder
+        snapshot = Snapshot(
+            path, manifest, catalogue, parts.dense, parts.evidence, parts.lexical, permalinks, engine, remote
+        )
         _check_counts(snapshot)
         opened.pop_all()
     return snapshot
@@ -129,22 +151,12 @@ def _open_named(index_dir: IndexDir, snapshot_id: str, check_sha256: bool) -> Sn
     if not path.is_dir():
         what = f"there is no snapshot {snapshot_id}"
         raise NoSnapshot(what, where=str(path), fix="see `citewell snapshots`, or build one: citewell build")
-    snapshot = open_snapshot_folder(path, check_sha256)
+    snapshot = open_snapshot_folder(path, check_sha256, index_dir.engine)
     if snapshot.id != snapshot_id:
         snapshot.close()
         what = f"the folder is named {snapshot_id}, its manifest says {snapshot.id}"
         raise SnapshotCorrupt(what, where=str(path / MANIFEST_FILE), fix=_FIX)
     return snapshot
-
-
-def _open_dense(path: Path, manifest: Manifest) -> DenseIndex:
-    # What the manifest says decides, not what lies there: every process searches alike.
-    candidates = path / CANDIDATES_FILE if not manifest.dense.is_exact else None
-    dense = DenseIndex.open(path / DENSE_FILE, candidates, manifest.dense.effort)
-    if (held := "float16" if dense.is_narrow else "float32") != manifest.dense.vectors:
-        what = f"the manifest says that the vectors are held as {manifest.dense.vectors}, they are {held}"
-        raise SnapshotCorrupt(what, where=str(path / MANIFEST_FILE), fix=_FIX)
-    return dense
 
 
 def _open_permalinks(path: Path, manifest: Manifest) -> Permalinks:

@@ -20,12 +20,20 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import get_ident
 
-from index.errors import NoSnapshot, SnapshotCorrupt, SnapshotUnsupported, StorageFailed
+from index.engine import Engine
+from index.engine_local import LocalEngine
+from index.errors import (
+    EngineFault,
+    IndexFault,
+    NoSnapshot,
+    SnapshotCorrupt,
+    SnapshotUnsupported,
+    StorageFailed,
+)
 from index.files import (
     fsync_file,
     fsync_folder,
@@ -37,38 +45,17 @@ from index.files import (
     storage_errors,
     write_atomically,
 )
+from index.identity import SnapshotInfo, Staging, identified, iso
 from index.manifest import FileIdentity, Manifest, read_manifest, write_manifest
 from index.writer_lock import writer_lock
+from ingest.errors import AppError
+
+__all__ = ["IndexDir", "SnapshotInfo", "Staging"]
 
 _STAGING = ".staging-"
 _COLLECTED = ".collected-"
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 _BUILD = "build one: citewell build"
-
-
-@dataclass(frozen=True, slots=True)
-class Staging:
-    """A snapshot being built; write its files into `path`."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotInfo:
-    """One published snapshot. `manifest` is None when it can't be read, `problem` then says why."""
-
-    id: str
-    path: Path
-    is_current: bool
-    manifest: Manifest | None
-    problem: str
-    size_bytes: int
-    is_foreign: bool = False  # of a format that this version can't read
-
-    @property
-    def sequence(self) -> int:
-        """Return the place in the order of publishing, -1 when unknown."""
-        return self.manifest.sequence if self.manifest else -1
 
 
 class IndexDir:
@@ -78,10 +65,12 @@ class IndexDir:
     Args:
         path: need not exist until something is written.
         clock: the current time; UTC.
+        engine: keeps what new snapshots hold of vectors and words; None: their folders do.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, path: Path, clock: Callable[[], datetime] | None = None, engine: Engine | None = None) -> None:
         self.path = path
+        self.engine: Engine = engine or LocalEngine()
         self._clock = clock or (lambda: datetime.now(UTC))
         self._owner: int | None = None  # the thread that holds the lock through this object
 
@@ -103,7 +92,7 @@ class IndexDir:
         Raises:
             WriterBusy: another build holds it. StorageFailed: the folder can't be written.
         """
-        with writer_lock(self.path / "LOCK", since=_iso(self._clock())):
+        with writer_lock(self.path / "LOCK", since=iso(self._clock())):
             self._owner = get_ident()
             try:
                 yield
@@ -131,14 +120,16 @@ class IndexDir:
         with storage_errors(self.snapshots_path):
             self.snapshots_path.mkdir(exist_ok=True)
             self._sweep()
+            self.engine.sweep(self._published())
             path = self.snapshots_path / f"{_STAGING}{os.getpid()}-{secrets.token_hex(4)}"
             path.mkdir()
         return Staging(path)
 
     def discard(self, staging: Staging) -> None:
         """Delete a staging folder as far as possible; the next writer deletes the rest."""
-        with suppress(OSError):
+        with suppress(OSError, AppError):
             remove(staging.path)
+            self.engine.sweep(self._published())
 
     def seal(self, staging: Staging, manifest: Manifest) -> Manifest:
         """
@@ -162,8 +153,10 @@ class IndexDir:
                 fsync_folder(folder)
             hashed = sha256_files(staging.path, names)
         files = {name: FileIdentity(bytes=hashed[name][0], sha256=hashed[name][1]) for name in names}
-        sealed = self._identify(manifest.model_copy(update={"files": files}))
+        known = max((info.sequence for info in self.list_snapshots()), default=0)
+        sealed = identified(manifest.model_copy(update={"files": files}), self.snapshots_path, self._clock(), known)
         write_manifest(staging.path, sealed)
+        self.engine.seal(sealed)
         return sealed
 
     def publish(self, staging: Staging) -> str:
@@ -183,15 +176,25 @@ class IndexDir:
         try:
             with storage_errors(path):
                 rename(staging.path, path)
+            # First, so that an engine that is lost now leaves CURRENT as it is.
+            self.engine.publish(read_manifest(path))
             self._set_current(snapshot_id)
-        except StorageFailed:
+        except (StorageFailed, EngineFault):
             # Only a snapshot that no reader can have been led to may go. CURRENT names the new one already when it
             # was the very last step, forcing the folder's entry to the disk, that failed.
             if not self._is_current(snapshot_id):
+                with suppress(AppError):
+                    self._lead_back()
                 with suppress(OSError):
                     remove(path)
             raise
         return snapshot_id
+
+    def check_current(self, snapshot_id: str) -> None:
+        """Make sure that nobody is led to another model's passages than CURRENT names. Raises as `Engine`'s."""
+        path = self.snapshot_path(snapshot_id)
+        if path.is_dir():
+            self.engine.check_current(read_manifest(path))
 
     def current_id(self) -> str | None:
         """
@@ -247,7 +250,9 @@ class IndexDir:
             path = self.snapshot_path(snapshot_id)
             if not path.is_dir():
                 raise NoSnapshot(f"there is no snapshot {snapshot_id}", where=str(path), fix="see `citewell snapshots`")
-            read_manifest(path)
+            manifest = read_manifest(path)
+            self.engine.check(manifest)
+            self.engine.publish(manifest)
             self._set_current(snapshot_id)
         return snapshot_id
 
@@ -259,18 +264,26 @@ class IndexDir:
 
         Returns:
             The ids deleted.
+
+        Raises:
+            StorageFailed, EngineFault: one is left.
         """
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")
-        collected = []
+        collected, failures = [], list[IndexFault]()
         with self._locked():
             self.current_id()  # deletes nothing when CURRENT is damaged
             known = [info for info in self.list_snapshots() if not info.is_foreign]
             for info in known[keep:]:
                 if info.is_current:
                     continue
-                self._delete(info.path)
-                collected.append(info.id)
+                try:
+                    self._delete(info.path)
+                    collected.append(info.id)
+                except (StorageFailed, EngineFault) as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
         return collected
 
     def drop(self, snapshot_ids: Iterable[str]) -> list[str]:
@@ -293,6 +306,7 @@ class IndexDir:
             if self.snapshots_path.is_dir():
                 with storage_errors(self.snapshots_path):
                     self._sweep()
+                self.engine.sweep(self._published())
             for snapshot_id, path in paths.items():
                 if path.is_dir():
                     self._delete(path)
@@ -300,29 +314,14 @@ class IndexDir:
         return dropped
 
     def _delete(self, path: Path) -> None:
+        # While the folder is there the next writer knows what else is to go.
+        self.engine.drop(path.name, self._inspect(path.name).manifest)
         # First out of its name, so that a reader finds all of it or nothing.
         doomed = self.snapshots_path / f"{_COLLECTED}{path.name}"
         with storage_errors(path):
             remove(doomed)
             rename(path, doomed)
             remove(doomed)
-
-    def _identify(self, manifest: Manifest) -> Manifest:
-        """Return the manifest with an id that no snapshot has, and the next sequence number."""
-        content = manifest.content_sha256[:8]
-        moment = self._clock()
-        # Two builds of equal content in one second: the later one gets the next second.
-        while (self.snapshots_path / f"{moment:%Y%m%dT%H%M%SZ}-{content}").exists():
-            moment += timedelta(seconds=1)
-        # The clock may run backwards; the sequence does not.
-        sequence = max((info.sequence for info in self.list_snapshots()), default=0) + 1
-        return manifest.model_copy(
-            update={
-                "snapshot_id": f"{moment:%Y%m%dT%H%M%SZ}-{content}",
-                "sequence": max(sequence, 1),
-                "created_at": _iso(moment),
-            }
-        )
 
     def _inspect(self, snapshot_id: str) -> SnapshotInfo:
         path = self.snapshots_path / snapshot_id
@@ -368,6 +367,21 @@ class IndexDir:
         staged = [path for path in self.snapshots_path.glob(".*") if path.name.startswith((_STAGING, _COLLECTED))]
         return [*staged, *self.path.glob(".CURRENT.*.tmp")]
 
+    def engine_leftovers(self) -> list[str]:
+        """Return what killed writers left in the engine. Raises EngineFault."""
+        return self.engine.leftovers(self._published())
+
+    def _published(self) -> list[str]:
+        try:
+            return [path.name for path in self.snapshots_path.iterdir() if _ID.fullmatch(path.name)]
+        except FileNotFoundError:
+            return []
+
+    def _lead_back(self) -> None:
+        """Lead others to what CURRENT names."""
+        if current := self.current_id():
+            self.engine.publish(read_manifest(self.snapshot_path(current)))
+
     def _sweep(self) -> None:
         for path in self.leftovers():
             remove(path)
@@ -384,7 +398,3 @@ class IndexDir:
     def _require_lock(self) -> None:
         if self._owner != get_ident():
             raise RuntimeError("IndexDir.lock must be held")
-
-
-def _iso(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

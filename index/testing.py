@@ -232,6 +232,7 @@ def write_tiny_snapshot(
         write_evidence(staging.path, (v.evidence for v in vectors), embedder.dimension)
         write_lexical(staging.path / LEXICAL_FOLDER, lexical_rows(passages))
         write_carried(index_dir, staging.path)
+        milvus = index_dir.engine.take_over(staging.path)
         manifest = Manifest(
             title="Tiny library",
             counts=Counts(documents=counts.documents, passages=counts.passages, sentences=counts.sentences),
@@ -239,6 +240,7 @@ def write_tiny_snapshot(
             fusion={},
             model=ModelIdentity(name=embedder.name, fingerprint=embedder.fingerprint, dimension=embedder.dimension),
             dense=DenseSearch(vectors="float16"),
+            milvus=milvus,
             corpus_sha256=hashlib.sha256("".join(d.text_sha256 for d, _ in library).encode()).hexdigest(),
         )
         index_dir.seal(staging, manifest)

@@ -101,6 +101,11 @@ def _all_problems(snapshot: Snapshot, on_progress: Callable[[int, int], None] | 
     except SnapshotCorrupt as error:
         yield Problem("catalogue", error.where, error.what)
     yield from _permalink_problems(snapshot)
+    yield from (
+        Problem(*found) for found in snapshot.engine.proof(snapshot.path, snapshot.manifest, snapshot.catalogue)
+    )
+    if snapshot.manifest.milvus is not None:
+        return  # which proves its vectors and words itself
     yield from _vector_problems(snapshot)
     yield from _candidate_problems(snapshot)
     if not np.array_equal(snapshot.lexical.ordinals(), np.arange(snapshot.lexical.n)):
@@ -143,6 +148,8 @@ def _stored_problems(snapshot: Snapshot, stored: StoredDocument) -> Iterator[Pro
         yield Problem("ordinals", stored.id, f"{len(passages)} passages are there, {stored.n_passages} are recorded")
     yield from document_problems(document)
     yield from passage_problems(document, passages)
+    if snapshot.manifest.milvus is not None:
+        return
     counts = snapshot.evidence.row_counts()
     for stored_passage in passages:
         expected = 1 + len(stored_passage.passage.sentences)
@@ -282,7 +289,7 @@ def _vector_problems(snapshot: Snapshot) -> Iterator[Problem]:
 def _candidate_problems(snapshot: Snapshot) -> Iterator[Problem]:
     """Yield that the quantised index does not propose these passages: rows asked for by their own vectors."""
     dense = snapshot.dense
-    if dense.candidates is None:
+    if not isinstance(dense, DenseIndex) or dense.candidates is None:
         return
     rows = np.unique(np.linspace(0, dense.n - 1, _SAMPLED).astype(np.int64))
     pairs = zip(rows.tolist(), dense.vectors(rows), strict=True)

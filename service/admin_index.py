@@ -28,6 +28,7 @@ from service.admin_schemas import (
     SnapshotList,
 )
 from service.builds import Builds
+from service.engines import opened_index
 from service.errors import RequestInvalid, SnapshotGone, SnapshotUnusable
 from service.runtime import Service, check_model
 
@@ -178,7 +179,7 @@ def _add_rollback(app: FastAPI, service: Service) -> None:
         "/v1/admin/rollback",
         operation_id="admin_rollback",
         summary="Serve an older snapshot again",
-        responses=answers(RollbackOut, (404, 409, 413, 415, 422, 507)),
+        responses=answers(RollbackOut, (404, 409, 413, 415, 422, 503, 507)),
         openapi_extra=body_of(RollbackRequest, {"snapshot": ROLLBACK["current"]}),
     )
     async def post_admin_rollback(request: Request) -> Response:
@@ -192,7 +193,11 @@ def _add_rollback(app: FastAPI, service: Service) -> None:
 
 
 def _roll_back(service: Service, snapshot_id: str) -> RollbackOut:
-    index_dir = IndexDir(service.settings.index_dir)
+    with opened_index(service.settings) as index_dir:
+        return _roll_back_in(index_dir, service, snapshot_id)
+
+
+def _roll_back_in(index_dir: IndexDir, service: Service, snapshot_id: str) -> RollbackOut:
     fix = "see GET /v1/admin/snapshots"
     try:
         previous = index_dir.current_id()
@@ -213,7 +218,7 @@ def _roll_back(service: Service, snapshot_id: str) -> RollbackOut:
     except SnapshotUnsupported as error:
         raise _unusable("was written in another format", error) from error
     except AppError as error:
-        if error.code in ("writer_busy", "storage_failed"):
+        if error.code in ("writer_busy", "storage_failed", "engine_unreachable", "engine_refused"):
             raise
         raise _unusable("is damaged, or was made with another model", error) from error
 

@@ -25,6 +25,7 @@ from index.errors import BuildRefused, StorageFailed
 from index.jobs import JobBook, JobError, JobRecord, bounded_report
 from index.snapshot import Snapshot
 from ingest.errors import AppError
+from service.engines import opened_index
 from service.executing import executor_maker
 from service.gate import dense_config, make_gate
 from service.settings import Settings
@@ -145,7 +146,8 @@ def real_build(settings: Settings, config: BuildConfig, on_progress: Callable[[s
     from index.model_files import find_model
 
     embedder = SentenceTransformerEmbedder(find_model(settings.model))
-    return build_index(settings.corpus, settings.index_dir, embedder, config, on_progress)
+    with opened_index(settings) as index_dir:
+        return build_index(settings.corpus, index_dir, embedder, config, on_progress)
 
 
 def _why(state: str) -> JobError:

@@ -27,11 +27,12 @@ _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def _hide(value: object) -> str:
-    """Return how a wrong value is shown: nothing of a token, which may be there in place of its hash."""
+    """Return how a wrong value is shown: nothing of a secret, such as a token that is there in place of its hash."""
     return f"a value of {len(str(value))} characters"
 
 
-_NEVER_SHOWN = frozenset({"admin_tokens", "read_tokens"})
+# An address may hold a password where it does not belong.
+_NEVER_SHOWN = frozenset({"admin_tokens", "read_tokens", "milvus_token", "milvus_uri"})
 
 
 def load_settings(flags: Mapping[str, object] | None = None) -> Settings:

@@ -141,6 +141,7 @@ HEALTH: dict[str, Any] = {
     "ready": True,
     "version": "0.1.0",
     "snapshot": {**_SNAPSHOT, "documents": 26, "passages": 214, "model": "all-MiniLM-L6-v2", "dense": _DENSE},
+    "engine": {"name": "local", "reachable": True},
     "warnings": [],
     "last_reload_error": None,
 }

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from index.build import Gate
-from index.dense_config import DenseConfig
+from index.dense_config import EXACT, DenseConfig
 from index.encoder import open_encoder
+from index.engine import MILVUS
 from index.snapshot import Snapshot
 from service.errors import FloorsInvalid, GateRefused, QuestionsInvalid
 from service.evaluation import evaluate_file
@@ -67,7 +68,8 @@ def dense_config(settings: Settings, questions: Path | None = None) -> DenseConf
         QuestionsInvalid: the file is malformed.
     """
     texts = () if questions is None else tuple(item.text for item in read_questions(questions).questions)
-    return DenseConfig(index=settings.dense_index, questions=texts)
+    # Milvus is told by milvus_index; what is made for it here is thrown away.
+    return DenseConfig(index=EXACT if settings.engine == MILVUS else settings.dense_index, questions=texts)
 
 
 def _check(

@@ -24,7 +24,8 @@ from typing import Any
 import fasttext
 
 from index.catalogue import Catalogue
-from index.lexical import STOP_WORDS, LexicalIndex, analyze
+from index.engine import Words
+from index.lexical import STOP_WORDS, analyze
 from index.model import Filters
 from index.snapshot import Snapshot
 from service.lexicon import Lexicon, fold, iter_words
@@ -54,7 +55,7 @@ _FEW_LETTERS = 2
 _SHORT_WORD = 3  # letters; up to here only function words are English for certain, as every list of words holds "la"
 
 
-def unknown_language(question: str, languages: Sequence[str], lexical: LexicalIndex, lexicon: Lexicon) -> str:
+def unknown_language(question: str, languages: Sequence[str], lexical: Words, lexicon: Lexicon) -> str:
     """
     Return the language of a question when it is certain that the model knows none such, otherwise "".
 
@@ -134,7 +135,7 @@ def is_in_another_script(words: Sequence[str]) -> bool:
     return foreign >= _FEW_LETTERS and 2 * foreign >= len(letters)
 
 
-def _known_words(languages: Sequence[str], lexical: LexicalIndex, lexicon: Lexicon) -> Callable[[str], bool]:
+def _known_words(languages: Sequence[str], lexical: Words, lexicon: Lexicon) -> Callable[[str], bool]:
     """Return what tells whether a word is English, if the model knows that, or stands in the index."""
     vocabulary = lexical.vocabulary
     english: Mapping[str, int] = english_words() if ENGLISH in languages else {}

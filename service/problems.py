@@ -91,6 +91,11 @@ RULES: dict[type[AppError], Rule] = {
     index_errors.DocumentStillThere: Rule(409, "The document is still in the library"),
     index_errors.DocumentUnknown: Rule(404, "No such document"),
     index_errors.FilterUnknown: Rule(422, "Unknown filter", EXIT_USAGE),
+    index_errors.EngineFault: Rule(503, "The index failed"),
+    index_errors.EngineUnreachable: Rule(503, "The index can't be reached"),
+    index_errors.EngineRefused: Rule(503, "The index refuses"),
+    index_errors.CollectionMissing: Rule(503, "The index lost a part"),
+    index_errors.EngineMissing: Rule(503, "The engine is not installed", EXIT_USAGE),
     # Asking.
     service_errors.RequestFault: Rule(400, "The request failed", EXIT_USAGE),
     service_errors.QuestionEmpty: Rule(422, "There is no question", EXIT_USAGE),

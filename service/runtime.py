@@ -20,13 +20,14 @@ from index.manifest import Manifest
 from index.model import QueryEncoder
 from index.model_files import DEFAULT_MODEL, find_model
 from index.snapshot import Snapshot
-from index.store import IndexDir
 from ingest.errors import AppError
 from service.answer import Answer, Notice, Question
 from service.answering import AnswerPolicy, answer_question, answer_without_index, parse_question
 from service.calibration import abstain_model
+from service.engines import index_dir_for
 from service.gaps import GapCounts
 from service.guard import token_warnings
+from service.health_schemas import EngineHealth, ReloadError
 from service.language import language_warnings, parse_languages
 from service.lexicon import open_lexicon
 from service.metrics import Metrics, SnapshotFacts
@@ -34,7 +35,7 @@ from service.notices import NoticeBoard, notices_only, open_notices
 from service.operator_files import OperatorFiles
 from service.phases import Phases
 from service.problems import frames_of, problem_from
-from service.schemas import AskRequest, Health, HealthSnapshot, ReloadError
+from service.schemas import AskRequest, Health, HealthSnapshot
 from service.settings import Settings
 
 # From a model's fingerprint to its encoder; raises ModelUnusable.
@@ -82,7 +83,7 @@ def open_live(
         encoder = encoder_provider(snapshot.manifest.model.fingerprint)
         answer_question(Question(text="warm up"), snapshot, encoder, policy_for(settings, snapshot, files))
 
-    return LiveSnapshot(IndexDir(settings.index_dir), fingerprint=_chosen_fingerprint(settings), warm=warm)
+    return LiveSnapshot(index_dir_for(settings), fingerprint=_chosen_fingerprint(settings), warm=warm)
 
 
 def policy_for(settings: Settings, snapshot: Snapshot, files: OperatorFiles | None = None) -> AnswerPolicy:
@@ -269,6 +270,10 @@ class Service:
         except AppError as error:
             shown = problem_from(error)
             current, warnings = None, [f"{shown.detail} ({shown.fix})"]
+        engine = EngineHealth(name=self.live.engine.name, reachable=self.live.engine.is_reachable)
+        if current is not None and not engine.reachable:
+            # Still ready: notices and documents are served, and a blip would take them away at every process at once.
+            warnings.append("the engine that holds the passages does not answer: questions get an error until it does")
         warnings += self.files.warnings()
         warnings += token_warnings(self.settings)
         if self.draining.is_set():
@@ -283,6 +288,7 @@ class Service:
             ready=current is not None and not self.draining.is_set(),
             version=self.version,
             snapshot=current,
+            engine=engine,
             warnings=tuple(warnings),
             last_reload_error=None
             if problem is None

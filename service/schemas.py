@@ -16,6 +16,7 @@ from index.model import Filters
 from ingest.model import SourceReference, SourceType
 from service.answer import Answer, AnswerPassage, Citation, DocumentCard, Notice, Proof
 from service.examples import ASK_REQUEST, ASK_RESPONSE, DOCUMENT, DOCUMENT_PAGE, HEALTH, PASSAGE
+from service.health_schemas import EngineHealth, ReloadError
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Words = Annotated[tuple[Word, ...], Field(max_length=50)]
@@ -362,14 +363,6 @@ class HealthSnapshot(SnapshotOut):
     dense: DenseSearch
 
 
-class ReloadError(_Model):
-    """Why a newly published snapshot was not taken."""
-
-    code: str
-    detail: str
-    fix: str
-
-
 class Health(_Model):
     """Whether the process lives, and whether it can answer. The status is 503 while `ready` is false."""
 
@@ -379,6 +372,7 @@ class Health(_Model):
     ready: bool
     version: str
     snapshot: HealthSnapshot | None
+    engine: EngineHealth
     warnings: tuple[str, ...]
     last_reload_error: ReloadError | None
 

@@ -8,6 +8,7 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
@@ -33,6 +34,15 @@ def _check_origin(value: str) -> str:
 def _check_web_address(value: str) -> str:
     if value and not value.startswith(("https://", "http://")):
         raise ValueError('an address that starts with "https://" or "http://", or nothing')
+    return value.rstrip("/")
+
+
+def _check_server_address(value: str) -> str:
+    address = urlsplit(value)
+    if address.scheme not in ("http", "https") or not address.hostname or address.query or address.fragment:
+        raise ValueError('the address of a server, such as "http://127.0.0.1:19530"')
+    if "@" in address.netloc:
+        raise ValueError("an address without a user and a password: they belong into milvus_token")
     return value.rstrip("/")
 
 
@@ -74,4 +84,5 @@ Folder = Annotated[Path, BeforeValidator(_check_not_empty)]
 RateLimit = Annotated[str, AfterValidator(_check_rate)]
 Network = Annotated[str, BeforeValidator(_check_network)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
+ServerAddress = Annotated[str, AfterValidator(_check_server_address)]
 WebAddress = Annotated[str, AfterValidator(_check_web_address)]

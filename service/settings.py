@@ -24,6 +24,7 @@ from service.setting_kinds import (
     Network,
     Origin,
     RateLimit,
+    ServerAddress,
     TokenHashes,
     WebAddress,
     split_commas,
@@ -81,6 +82,30 @@ class Settings(BaseSettings):
         default="",
         description='Running Ray cluster of `executor` ray, such as "10.0.0.5:6379"; unset starts one on this machine '
         "for each build.",
+    )
+    engine: Literal["local", "milvus"] = Field(
+        default="local",
+        description='Where a build puts passages and vectors: "local" files of the index folder, or a "milvus" server.',
+    )
+    milvus_uri: ServerAddress = Field(
+        default="http://127.0.0.1:19530",
+        description="Address of the Milvus server, with its database as the path if it is not the default one.",
+    )
+    milvus_token: str = Field(
+        default="",
+        repr=False,
+        description='Token for the Milvus server, or "user:password"; never shown.',
+    )
+    milvus_timeout_s: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=600.0,
+        allow_inf_nan=False,
+        description="Time that one call of a question to Milvus may take (seconds).",
+    )
+    milvus_index: Literal["FLAT", "HNSW", "IVF_SQ8"] = Field(
+        default="FLAT",
+        description="Milvus's index over the passages' vectors: FLAT is exact, HNSW and IVF_SQ8 are sooner done.",
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address that `serve` listens on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port that `serve` listens on; 0 takes a free one.")
@@ -243,6 +268,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"max_waiting is {self.max_waiting}, more than threads {self.threads} can answer within "
                 f"request_timeout_s {self.request_timeout_s:g} (at most {most})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_engine_times(self) -> Self:
+        """A question makes three calls; what Milvus may take longer than a request never shows."""
+        if self.engine == "milvus" and self.milvus_timeout_s >= self.request_timeout_s:
+            raise ValueError(
+                f"milvus_timeout_s is {self.milvus_timeout_s:g}, not less than request_timeout_s "
+                f"{self.request_timeout_s:g}"
             )
         return self
 

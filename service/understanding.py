@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from index.lexical import LexicalIndex, analyze
+from index.engine import Words
+from index.lexical import analyze
 from index.model import DenseText, Query, QueryTerm
 from service.lexicon import SHOWN, Lexicon, NameKind, NameMatch, fold, iter_words
 from service.spelling import Speller
@@ -71,7 +72,7 @@ _TURNS_DOWN = re.compile(
 
 def understand(
     text: str,
-    lexical: LexicalIndex,
+    lexical: Words,
     lexicon: Lexicon | None = None,
     config: UnderstandingConfig = UnderstandingConfig(),
 ) -> Query:
@@ -106,11 +107,11 @@ NO_LEXICON = Lexicon()
 
 
 @lru_cache(maxsize=2)  # the snapshot being served and the one being warmed
-def _speller(lexical: LexicalIndex, lexicon: Lexicon) -> Speller:
+def _speller(lexical: Words, lexicon: Lexicon) -> Speller:
     return Speller(lexical.vocabulary, lexicon.concepts, lexicon.medicines)
 
 
-def _read_words(text: str, lexical: LexicalIndex, lexicon: Lexicon) -> list[_Word]:
+def _read_words(text: str, lexical: Words, lexicon: Lexicon) -> list[_Word]:
     """Return the words of a question with what each is taken for."""
     words = [_Word(typed, start, end, typed) for typed, start, end in iter_words(text)]
     speller = _speller(lexical, lexicon)

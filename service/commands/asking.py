@@ -10,12 +10,12 @@ from pathlib import Path
 from index.encoder import open_encoder
 from index.model import Filters, QueryEncoder
 from index.snapshot import Snapshot, open_snapshot
-from index.store import IndexDir
 from ingest.errors import AppError
 from ingest.model import SourceType
 from service.answer import Answer, AnswerPassage
 from service.answering import answer_question, answer_without_index, parse_question
 from service.commands.output import marked, print_json, print_line, print_quote, print_table, progress
+from service.engines import opened_index
 from service.errors import QuestionUnreadable, RequestInvalid
 from service.evaluation import evaluate_file, render_rows
 from service.floors import to_baseline, write_baseline
@@ -97,12 +97,9 @@ def run_eval(
 @contextmanager
 def opened(settings: Settings) -> Iterator[tuple[Snapshot, QueryEncoder]]:
     """Open the current snapshot and its encoder; raises as `open_snapshot`, `check_model` and `open_encoder`."""
-    snapshot = open_snapshot(IndexDir(settings.index_dir))
-    try:
+    with opened_index(settings) as index_dir, open_snapshot(index_dir) as snapshot:
         check_model(settings, snapshot)
         yield snapshot, open_encoder(settings.index_dir, snapshot.manifest.model.fingerprint, settings.query_encoder)
-    finally:
-        snapshot.close()
 
 
 def _read_question(words: list[str], max_chars: int) -> str:

@@ -14,6 +14,7 @@ from index.embed import SentenceTransformerEmbedder
 from index.model import PassageEmbedder
 from index.model_files import find_model
 from service.commands.output import phase_progress, print_json, print_line, print_note, print_table
+from service.engines import opened_index
 from service.errors import SettingsInvalid
 from service.executing import executor_maker
 from service.gate import dense_config, make_gate
@@ -55,8 +56,8 @@ def run_build(
         return run_watch(settings, config, embedder, lambda report: _print_report(report, settings), as_json=as_json)
     if dry_run:
         return _run_plan(settings, config, embedder, allow_failures=allow_failures, as_json=as_json)
-    with phase_progress() as on_progress:
-        report = build_index(settings.corpus, settings.index_dir, embedder, config, on_progress)
+    with phase_progress() as on_progress, opened_index(settings) as index_dir:
+        report = build_index(settings.corpus, index_dir, embedder, config, on_progress)
     if as_json:
         print_json(dataclasses.asdict(report))
     else:

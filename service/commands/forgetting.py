@@ -8,6 +8,7 @@ from index.build import BuildConfig
 from index.forget import ForgetReceipt, forget_document
 from index.model import PassageEmbedder
 from service.commands.output import phase_progress, print_json, print_line, print_note
+from service.engines import opened_index
 from service.gate import dense_config
 from service.problems import EXIT_FAILURE
 from service.settings import Settings
@@ -23,11 +24,11 @@ def run_forget(document_id: str, settings: Settings, *, delete_file: bool, as_js
 
         return SentenceTransformerEmbedder(find_model(settings.model))
 
-    with phase_progress() as on_progress:
+    with phase_progress() as on_progress, opened_index(settings) as index_dir:
         receipt = forget_document(
             document_id,
             settings.corpus,
-            settings.index_dir,
+            index_dir,
             embedder,
             with_file=delete_file,
             config=BuildConfig(dense=dense_config(settings)),

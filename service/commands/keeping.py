@@ -10,6 +10,7 @@ from index.snapshot import open_snapshot
 from index.store import IndexDir
 from index.verify import verify_snapshot
 from service.commands.output import print_json, print_line, print_note, print_table, progress
+from service.engines import opened_index
 from service.problems import EXIT_FAILURE
 from service.settings import Settings
 
@@ -17,12 +18,12 @@ from service.settings import Settings
 def run_verify(snapshot_id: str | None, settings: Settings, *, as_json: bool) -> int:
     """Prove a whole snapshot again; returns 1 when anything does not hold."""
     # Unhashed, so that a changed file is listed beside whatever else is wrong.
-    snapshot = open_snapshot(IndexDir(settings.index_dir), snapshot_id, check_sha256=False)
-    try:
-        with progress("proving") as on_progress:
-            report = verify_snapshot(snapshot, on_progress)
-    finally:
-        snapshot.close()
+    with (
+        opened_index(settings) as index_dir,
+        open_snapshot(index_dir, snapshot_id, check_sha256=False) as snapshot,
+        progress("proving") as on_progress,
+    ):
+        report = verify_snapshot(snapshot, on_progress)
     if as_json:
         print_json({**asdict(report), "is_sound": report.is_sound})
     else:
@@ -92,7 +93,8 @@ def _changes(report: dict[str, Any]) -> str:
 
 def run_rollback(snapshot_id: str | None, settings: Settings, *, as_json: bool) -> int:
     """Make an older snapshot the live one; returns the exit code."""
-    chosen = IndexDir(settings.index_dir).rollback(snapshot_id)
+    with opened_index(settings) as index_dir:
+        chosen = index_dir.rollback(snapshot_id)
     if as_json:
         print_json({"current": chosen})
     else:

@@ -15,6 +15,7 @@ from index.model import PassageEmbedder
 from ingest.errors import AppError
 from ingest.library import corpus_state
 from service.commands.output import PhaseProgress, phase_progress, print_line, print_note
+from service.engines import opened_index
 from service.problems import frames_of
 from service.settings import Settings
 from service.watching import BuildStopped, Outcome, changes_in, keep_built
@@ -39,8 +40,8 @@ def run_watch(
     def build() -> Outcome:
         nonlocal busy_said
         try:
-            with phase_progress() as shown:
-                report = build_index(settings.corpus, settings.index_dir, embedder, config, _stopping(shown, stop))
+            with phase_progress() as shown, opened_index(settings) as index_dir:
+                report = build_index(settings.corpus, index_dir, embedder, config, _stopping(shown, stop))
         except BuildStopped:
             return Outcome.STOPPED
         except WriterBusy as error:

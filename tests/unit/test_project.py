@@ -51,6 +51,8 @@ def imported(path: Path) -> set[str]:
                 "index/vector_cache.py",
             },
         ),
+        ("pymilvus", {"index/milvus_client.py"}),
+        ("milvus_lite", set()),
         ("rapidfuzz", {"index/succession.py", "service/spelling.py"}),
         ("onnxruntime", {"index/encoder.py", "index/export.py"}),
         ("sentence_transformers", {"index/model_loading.py"}),
