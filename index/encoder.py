@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from index.errors import ModelUnusable
+from index.errors import IndexFault, ModelUnusable
 from index.model import Float32
 
 ENCODERS = "encoders"
@@ -50,7 +50,7 @@ class OnnxQueryEncoder:
         self._fingerprint = fingerprint
         self._dimension = int(description["dimension"])
         self._tokenizer = _open_tokenizer(folder, int(description["max_tokens"]))
-        self._session = _open_session(folder / graph)
+        self._session = open_session(str(folder / graph), folder / graph, ModelUnusable, _REBUILD)
 
     @property
     def fingerprint(self) -> str:
@@ -156,7 +156,14 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _open_session(graph: Path) -> Any:
+def open_session(graph: str | bytes, path: Path, refused: type[IndexFault], fix: str) -> Any:
+    """
+    Return a session of one thread.
+
+    Args:
+        graph: the file's path or its bytes.
+        path, refused, fix: what the error names, its class, and what to do.
+    """
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -165,6 +172,6 @@ def _open_session(graph: Path) -> Any:
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no base below Exception
-        raise ModelUnusable("not a loadable ONNX graph", where=str(graph), fix=_REBUILD) from error
+        raise refused("not a loadable ONNX graph", where=str(path), fix=fix) from error

@@ -58,6 +58,12 @@ class ModelUnusable(IndexFault):
     code = "model_unusable"
 
 
+class JudgeUnusable(IndexFault):
+    """The judge's file is missing, changed, or no judge of this version."""
+
+    code = "judge_unusable"
+
+
 class ModelMismatch(IndexFault):
     """The index was built with another model than the service has."""
 

@@ -114,7 +114,11 @@ class AlsoIn:
 
 @dataclass(frozen=True, slots=True)
 class AnswerPassage:
-    """One quotation with everything that leads back to its source."""
+    """
+    One quotation with everything that leads back to its source.
+
+    `answers`: the probability that it answers the question, for the first passages and where there is a judge.
+    """
 
     id: str
     rank: int
@@ -131,6 +135,7 @@ class AnswerPassage:
     proof: Proof
     also_in: tuple[AlsoIn, ...] = ()
     scores: Scores | None = None
+    answers: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -22,10 +22,11 @@ from ingest.model import SourceType
 from service.abstain import AbstainModel, Decider, Decision
 from service.answer import AlsoIn, Answer, AnswerPassage, Notice, Question, Scores
 from service.citing import cite, document_card, proof
-from service.decision_features import N_LOOKED_AT, look_at
+from service.decision_features import N_LOOKED_AT, Look, look_at
 from service.diversity import Candidate, Chosen, asks_for_testimony, choose, hold_back_testimony
 from service.errors import CitationMismatch, QuestionEmpty, QuestionTooLong, QuestionUnreadable, RequestInvalid
 from service.evidence import evidence_span, segments
+from service.judging import Judging
 from service.language import ENGLISH, holds_language, unknown_language
 from service.lexicon import Lexicon
 from service.notices import NoticeBoard, notices_only
@@ -45,7 +46,8 @@ class AnswerPolicy:
     `min_confidence`: below it the answer is an abstention; 0 always answers, None takes the operating point of
     `abstain`. `max_per_document`: so that one long document does not fill the answer. `lexicon`: names that are
     understood; None understands none. `languages`: the codes of those that the model knows; "*" is all.
-    `preferred`: kinds of source that come first among passages that fit about as well, the best one first.
+    `preferred`: kinds of source that come first among passages that fit about as well, the best one first. `judging`:
+    the judge; it is asked where `abstain` was fitted with it.
     """
 
     min_confidence: float | None = None
@@ -56,11 +58,16 @@ class AnswerPolicy:
     lexicon: Lexicon | None = None
     languages: tuple[str, ...] = (ENGLISH,)
     preferred: tuple[SourceType, ...] = ()
+    judging: Judging | None = None
 
     @property
     def threshold(self) -> float:
         """Return the confidence from which on questions are answered."""
         return self.abstain.operating_point if self.min_confidence is None else self.min_confidence
+
+    def answers(self, decision: Decision) -> bool:
+        """Tell whether a question is answered; one that was decided without the judge has a threshold of its own."""
+        return decision.confidence >= (decision.operating_point if self.min_confidence is None else self.min_confidence)
 
 
 def parse_question(
@@ -139,12 +146,15 @@ def answer_question(
     )
     phases.done("retrieve")
     _read_ahead(snapshot, retrieval.hits, question.top_k)
-    decision = policy.abstain.decide(look_at(question.text, retrieval, snapshot, query))
-    answered = bool(retrieval.hits) and decision.confidence >= policy.threshold
+    look = _judged(look_at(question.text, retrieval, snapshot, query), policy)
+    phases.done("judge")
+    decision = policy.abstain.decide(look)
+    answered = bool(retrieval.hits) and policy.answers(decision)
     phases.done("decide")
     limit = question.top_k if answered else min(policy.n_nearest, question.top_k)
     chosen = _choose(snapshot, question, retrieval.hits, limit, policy.max_per_document)
-    passages = _quote(snapshot, chosen, retrieval, question.explain, today or datetime.now(UTC).date())
+    answers = dict(zip((hit.ordinal for hit in retrieval.hits), decision.answers, strict=False))
+    passages = _quote(snapshot, chosen, retrieval, question.explain, today or datetime.now(UTC).date(), answers)
     phases.done("quote")
     return Answer(
         answered=answered,
@@ -216,6 +226,14 @@ class _Remembering:
         return np.stack([self._known[text] for text in texts]) if texts else self._encoder.encode_queries(())
 
 
+def _judged(look: Look, policy: AnswerPolicy) -> Look:
+    """Return a look with what the judge says, where what it says counts."""
+    judging = policy.judging
+    if judging is None or judging.sha256 != policy.abstain.judge_sha256 or not look.passages:
+        return look
+    return judging.judged(look)
+
+
 def _reason(retrieval: Retrieval, decision: Decision) -> str:
     return decision.reason if retrieval.hits else "filters_match_nothing"
 
@@ -254,11 +272,15 @@ def _quote(
     retrieval: Retrieval,
     explain: bool,
     today: date,
+    answers: Mapping[int, float],
 ) -> tuple[AnswerPassage, ...]:
     snapshot.catalogue.read_texts(found.stored.document for found in chosen)
     return tuple(
-        _answer_passage(
-            found, rank, _checked_text(snapshot, found.stored), retrieval.lexical_share if explain else None, today
+        replace(
+            _answer_passage(
+                found, rank, _checked_text(snapshot, found.stored), retrieval.lexical_share if explain else None, today
+            ),
+            answers=answers.get(found.hit.ordinal),
         )
         for rank, found in enumerate(chosen, start=1)
     )

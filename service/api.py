@@ -23,6 +23,7 @@ from service.bodies import read_ask_json
 from service.citing import document_card, proof
 from service.desk import Desk
 from service.examples import ABSTENTION, ASK_REQUEST, ASK_RESPONSE, CHANGED_PASSAGE, MOVED_PASSAGE, PASSAGE
+from service.health_schemas import Health
 from service.library_view import PassageInPlace, find_document
 from service.permalink_schemas import ChangedPassageReply
 from service.permalinks import LinkedPassage, follow_link
@@ -35,7 +36,6 @@ from service.schemas import (
     ContextOut,
     DocumentOut,
     DocumentPage,
-    Health,
     LibraryDocumentOut,
     PassageReply,
     ProblemOut,

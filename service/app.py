@@ -30,7 +30,8 @@ from service.metrics import Metrics
 from service.operator_files import OperatorFiles, open_files
 from service.pages import Pages, add_pages, render_error
 from service.rate_limit import RateLimiter
-from service.runtime import EncoderProvider, Refresher, Service
+from service.refreshing import Refresher
+from service.runtime import EncoderProvider, Service
 from service.schemas import AskRequest, ProblemOut
 from service.settings import Settings
 

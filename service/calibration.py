@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -22,14 +23,20 @@ from index.files import write_atomically
 from index.fuse import FusionConfig
 from index.manifest import Manifest
 from service.abstain import AbstainModel
-from service.decision_features import FeatureProvider, RetrievalFeatures, SimilarityFeature
+from service.decision_features import (
+    PASSAGE_FEATURES,
+    FeatureProvider,
+    JudgeFeatures,
+    RetrievalFeatures,
+    SimilarityFeature,
+)
 from service.errors import CalibrationInvalid
 from service.logistic import Logistic
 
 CALIBRATION_VERSION = 1
 SHIPPED = Path(__file__).parent / "data" / "calibration.json"
-# What a calibration file may name. A trained judge is one more entry.
-PROVIDERS: dict[str, FeatureProvider] = {p.name: p for p in (RetrievalFeatures(), SimilarityFeature())}
+# What a calibration file may name.
+PROVIDERS: dict[str, FeatureProvider] = {p.name: p for p in (RetrievalFeatures(), SimilarityFeature(), JudgeFeatures())}
 
 _FIX = "make a calibration with this version and index: citewell calibrate QUESTIONS.jsonl"
 _MAX_FILE_BYTES = 1_000_000
@@ -77,21 +84,36 @@ class EstimatePart(_Part):
     n: int
 
 
-class CalibrationFile(_Part):
-    """What the file holds; `metrics` are on held-out folds, by library where a name has a slash."""
+class FitPart(_Part):
+    """
+    Weights over the features of some providers; `metrics` are on held-out folds, by library where a name has a slash.
+    """
 
-    version: int
     providers: list[str] = Field(min_length=1)
     answer: LogisticPart
     topic: LogisticPart | None
     operating_point: Share
+    metrics: dict[str, EstimatePart | None]
+
+
+class JudgedPart(FitPart):
+    """The same with a judge, and the weights of the probability that one passage answers."""
+
+    judge_sha256: Sha256
+    passage: LogisticPart
+
+
+class CalibrationFile(FitPart):
+    """What the file holds: a fit without the judge, and the one with it that counts where the judge has read."""
+
+    version: int
     model: ModelPart
     query_encoder: Precision = "float32"  # of the questions that it was fitted on
     settings_sha256: Sha256
     data: list[DataPart]
     penalty: Finite
     n_folds: int
-    metrics: dict[str, EstimatePart | None]
+    judged: JudgedPart | None = None
 
 
 def settings_sha256(manifest: Manifest, fusion: FusionConfig) -> str:
@@ -145,28 +167,58 @@ def read_calibration(path: Path) -> tuple[CalibrationFile, str]:
 
 
 def _check_features(calibration: CalibrationFile, where: str) -> None:
+    _check_fit(calibration, where, "")
+    if calibration.judged is not None:
+        _check_fit(calibration.judged, where, "judged.")
+        _check_weights(calibration.judged.passage, PASSAGE_FEATURES, f"{where}, field judged.passage")
+
+
+def _check_fit(calibration: FitPart, where: str, inside: str) -> None:
     unknown = [name for name in calibration.providers if name not in PROVIDERS]
     if unknown:
         what = f"was fitted with {', '.join(unknown)}, this version has {', '.join(sorted(PROVIDERS))}"
-        raise CalibrationInvalid(what, where=f"{where}, field providers", fix=_FIX)
+        raise CalibrationInvalid(what, where=f"{where}, field {inside}providers", fix=_FIX)
     names = [name for provider in calibration.providers for name in PROVIDERS[provider].signs]
     for field, part in (("answer", calibration.answer), ("topic", calibration.topic)):
-        if part is not None and sorted(part.weights) != sorted(names):
-            differing = ", ".join(sorted(set(part.weights) ^ set(names)))
-            what = f"the weights are not those of its features: {differing}"
-            raise CalibrationInvalid(what, where=f"{where}, field {field}.weights", fix=_FIX)
+        if part is not None:
+            _check_weights(part, names, f"{where}, field {inside}{field}")
 
 
-def to_model(calibration: CalibrationFile, sha256: str = "") -> AbstainModel:
-    """Return the model that a calibration describes."""
-    providers = tuple(PROVIDERS[name] for name in calibration.providers)
+def _check_weights(part: LogisticPart, names: Sequence[str], where: str) -> None:
+    if sorted(part.weights) != sorted(names):
+        differing = ", ".join(sorted(set(part.weights) ^ set(names)))
+        what = f"the weights are not those of its features: {differing}"
+        raise CalibrationInvalid(what, where=f"{where}.weights", fix=_FIX)
+
+
+def to_model(calibration: CalibrationFile, sha256: str = "", judge_sha256: str = "") -> AbstainModel:
+    """
+    Return the model that a calibration describes.
+
+    Args:
+        judge_sha256: of the judge that there is; the fit with a judge is used only if it was made with this one.
+    """
+    plain = _fitted(calibration, sha256)
+    judged = calibration.judged
+    if judged is None or judged.judge_sha256 != judge_sha256:
+        return plain
+    return replace(
+        _fitted(judged, sha256),
+        passage=_logistic(judged.passage, PASSAGE_FEATURES),
+        judge_sha256=judge_sha256,
+        without_judge=plain,
+    )
+
+
+def _fitted(part: FitPart, sha256: str) -> AbstainModel:
+    providers = tuple(PROVIDERS[name] for name in part.providers)
     names = [name for provider in providers for name in provider.signs]
+    topic = None if part.topic is None else _logistic(part.topic, names)
+    return AbstainModel(providers, _logistic(part.answer, names), topic, part.operating_point, sha256)
 
-    def logistic(part: LogisticPart) -> Logistic:
-        return Logistic(part.intercept, tuple(part.weights[name] for name in names))
 
-    topic = None if calibration.topic is None else logistic(calibration.topic)
-    return AbstainModel(providers, logistic(calibration.answer), topic, calibration.operating_point, sha256)
+def _logistic(part: LogisticPart, names: Sequence[str]) -> Logistic:
+    return Logistic(part.intercept, tuple(part.weights[name] for name in names))
 
 
 def abstain_model(
@@ -175,6 +227,7 @@ def abstain_model(
     fusion: FusionConfig = FusionConfig(),
     shipped: Path = SHIPPED,
     loaded: tuple[CalibrationFile, str] | None = None,
+    judge_sha256: str = "",
     precision: Precision = "float32",
 ) -> tuple[AbstainModel, tuple[str, ...]]:
     """
@@ -183,6 +236,7 @@ def abstain_model(
     Args:
         path: the operator's calibration; None takes the shipped one, or the fallback where that doesn't fit.
         loaded: what was read from it, with its SHA-256, by a process that keeps watching it.
+        judge_sha256: of the judge that this process has, "" for none.
         precision: in which questions are embedded.
 
     Raises:
@@ -199,14 +253,21 @@ def abstain_model(
             fix = "make one for this index (citewell calibrate QUESTIONS.jsonl), or unset the setting calibration"
             raise CalibrationInvalid(difference, where=str(path), fix=fix)
         return AbstainModel(), (f"confidence is not calibrated: {difference}; run citewell calibrate QUESTIONS.jsonl",)
-    model = to_model(calibration, sha256)
+    model = to_model(calibration, sha256, judge_sha256)
+    warnings = []
     if calibration.query_encoder != precision:
         fitted = f"confidence was calibrated with query_encoder {calibration.query_encoder}, it is {precision}"
-        return model, (f"{fitted}; run citewell calibrate again, or set it back",)
+        warnings.append(f"{fitted}; run citewell calibrate again, or set it back")
     if calibration.settings_sha256 != settings_sha256(manifest, fusion):
-        what = "confidence was calibrated with other settings of splitting or fusion; run citewell calibrate again"
-        return model, (what,)
-    return model, ()
+        warnings.append(
+            "confidence was calibrated with other settings of splitting or fusion; run citewell calibrate again"
+        )
+    if judge_sha256 and not model.judge_sha256:
+        which = "with another" if calibration.judged else "without a"
+        warnings.append(
+            f"the calibration was fitted {which} judge, so the judge is not asked; run citewell calibrate again"
+        )
+    return model, tuple(warnings)
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ Every question goes through `answer_question`, as in serving, with a recorder in
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -24,13 +24,24 @@ from service.calibration import (
     CalibrationFile,
     DataPart,
     EstimatePart,
+    FitPart,
+    JudgedPart,
     LogisticPart,
     ModelPart,
     settings_sha256,
 )
-from service.decision_features import FeatureProvider, Look, RetrievalFeatures
+from service.decision_features import (
+    PASSAGE_FEATURES,
+    FeatureProvider,
+    JudgeFeatures,
+    Look,
+    RetrievalFeatures,
+    passage_features,
+)
 from service.errors import CalibrationInvalid, RequestFault
-from service.logistic import cross_validated, fit_signed, stratified_folds
+from service.evaluation import is_relevant, labelled_spans
+from service.judging import Judging
+from service.logistic import Logistic, cross_validated, fit_logistic, fit_signed, stratified_folds
 from service.measures import Estimate, auroc_estimate, mean_estimate
 from service.questions import UNANSWERABLE_FAR, UNANSWERABLE_NEAR, LabelledQuestion, QuestionFile
 from service.reliability import calibration_error_estimate
@@ -41,7 +52,8 @@ Progress = Callable[[int, int], None]
 # Of 0.3, 1, 3, 10 and 30 the held-out log-loss differs by 0.002 on the questions of three libraries.
 PENALTY = 3.0
 N_FOLDS = 10
-# The operating point answers at least this share of the answerable questions of every library, on held-out folds.
+# The operating point answers this share of the questions that a first passage answers, on held-out folds, every
+# library counting alike. A question whose answer was not found is better not answered, and asks for no lower point.
 ANSWERED_SHARE = 0.9
 _FEWEST = 5
 _FIX = "give questions that the library answers (with labels) and questions of the kinds unanswerable_near and _far"
@@ -49,11 +61,21 @@ _FIX = "give questions that the library answers (with labels) and questions of t
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question's features and label; `library` says which index it was asked of."""
+    """
+    One question's features and label; `library` says which index it was asked of.
+
+    `is_found`: one of its labels lies in one of the first passages.
+
+    `judged` and `passages` are there where a judge was asked: its features of the question, and PASSAGE_FEATURES of
+    each passage that it read with whether a label lies there.
+    """
 
     library: str
     side: Side
     features: tuple[float, ...]
+    is_found: bool = True
+    judged: tuple[float, ...] = ()
+    passages: tuple[tuple[tuple[float, ...], bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +87,21 @@ class Examples:
     providers: tuple[FeatureProvider, ...]
     model: ModelPart
     settings_sha256: str
+    judge_sha256: str = ""
 
 
 @dataclass(slots=True)
 class _Recorder:
-    """Stands in for the deciding model and notes the features it would have seen."""
+    """Stands in for the deciding model and notes what it would have looked at."""
 
-    providers: tuple[FeatureProvider, ...]
+    judge_sha256: str
     operating_point: float = 0.0
     calibration_sha256: str = ""
-    seen: tuple[float, ...] | None = field(default=None, init=False)
+    look: Look | None = field(default=None, init=False)
 
     def decide(self, look: Look) -> Decision:
-        """Note the features and answer."""
-        values = [value for provider in self.providers for value in provider.features(look)]
-        self.seen = tuple(values) if look.retrieval.hits else None
+        """Note it and answer."""
+        self.look = look if look.retrieval.hits else None
         return Decision(1.0, "off_topic")
 
 
@@ -135,8 +157,10 @@ def record_examples(
         CalibrationInvalid: contradictory labels, or a question that can't be asked.
     """
     check_labels(files)
-    recorder = _Recorder(providers)
-    recording = replace(policy, min_confidence=0.0, abstain=recorder)
+    # Whatever the time that it takes here: a fit with a judge needs its word on every question.
+    judging = None if policy.judging is None else Judging(policy.judging.judge, float("inf"))
+    recorder = _Recorder(judging.sha256 if judging else "")
+    recording = replace(policy, min_confidence=0.0, abstain=recorder, judging=judging)
     rows: list[Example] = []
     data: list[DataPart] = []
     n_done, n_all = 0, sum(len(file.questions) for file in files)
@@ -153,13 +177,32 @@ def record_examples(
             except RequestFault as error:
                 where = f"{file.name}, line {question.line}, field question"
                 raise CalibrationInvalid(error.what, where=where, fix=error.fix) from error
-            if recorder.seen is not None:
-                rows.append(Example(library or snapshot.manifest.corpus_sha256, side, recorder.seen))
+            if recorder.look is not None:
+                name = library or snapshot.manifest.corpus_sha256
+                rows.append(
+                    _example(name, side, recorder.look, providers, labelled_spans(question, snapshot.catalogue))
+                )
             if on_progress is not None:
                 on_progress(n_done, n_all)
         data.append(_data_part(file, counts, snapshot.manifest))
     model = ModelPart(name=snapshot.manifest.model.name, fingerprint=snapshot.manifest.model.fingerprint)
-    return Examples(tuple(rows), tuple(data), providers, model, settings_sha256(snapshot.manifest, policy.fusion))
+    settings = settings_sha256(snapshot.manifest, policy.fusion)
+    return Examples(tuple(rows), tuple(data), providers, model, settings, recorder.judge_sha256)
+
+
+def _example(
+    library: str,
+    side: Side,
+    look: Look,
+    providers: Sequence[FeatureProvider],
+    spans: Mapping[str, Sequence[tuple[int, int]]],
+) -> Example:
+    features = tuple(value for provider in providers for value in provider.features(look))
+    labels = [is_relevant((p.start, p.end), spans.get(p.document_id, ())) for p in look.passages]
+    if not look.log_odds:
+        return Example(library, side, features, any(labels))
+    passages = tuple(zip(passage_features(look), labels, strict=True))
+    return Example(library, side, features, any(labels), JudgeFeatures().features(look), passages)
 
 
 def merge(parts: Sequence[Examples]) -> Examples:
@@ -184,13 +227,48 @@ def merge(parts: Sequence[Examples]) -> Examples:
 
 def fit_calibration(examples: Examples) -> CalibrationFile:
     """
-    Fit both models, measure on held-out folds and choose the operating point.
+    Fit without the judge and, where one was asked, with it; measure on held-out folds, choose the operating points.
 
     Within a library every question counts alike; every library counts alike, whatever its number of questions.
 
     Raises:
         CalibrationInvalid: one class only, or fewer than five of one.
     """
+    fit, n_folds = _fit(examples)
+    return CalibrationFile(
+        version=CALIBRATION_VERSION,
+        **dict(fit),
+        model=examples.model,
+        settings_sha256=examples.settings_sha256,
+        data=list(examples.data),
+        penalty=PENALTY,
+        n_folds=n_folds,
+        judged=_fit_judged(examples) if examples.judge_sha256 else None,
+    )
+
+
+def _fit_judged(examples: Examples) -> JudgedPart:
+    rows = tuple(replace(row, features=(*row.features, *row.judged)) for row in examples.rows)
+    fit, _ = _fit(replace(examples, rows=rows, providers=(*examples.providers, JudgeFeatures())))
+    passages = [(row.library, *passage) for row in rows for passage in row.passages]
+    counts = Counter(library for library, _, _ in passages)
+    model = fit_logistic(
+        np.array([features for _, features, _ in passages], dtype=np.float64),
+        np.array([is_relevant for _, _, is_relevant in passages]),
+        np.array([1 / counts[library] for library, _, _ in passages]),
+        PENALTY,
+    )
+    passage = _rounded(model, PASSAGE_FEATURES)
+    return JudgedPart(**dict(fit), judge_sha256=examples.judge_sha256, passage=passage)
+
+
+def _rounded(model: Logistic, names: Sequence[str]) -> LogisticPart:
+    weights = {name: round(value, 6) for name, value in zip(names, model.weights, strict=True)}
+    return LogisticPart(intercept=round(model.intercept, 6), weights=weights)
+
+
+def _fit(examples: Examples) -> tuple[FitPart, int]:
+    """Return a fit on the examples' features, and the number of folds that it was measured on."""
     rows = examples.rows
     sides = Counter(row.side for row in rows)
     n_answerable, n_unanswerable = sides["answerable"], sides["near"] + sides["far"]
@@ -225,34 +303,33 @@ def fit_calibration(examples: Examples) -> CalibrationFile:
     # The model in use is fitted on all folds and differs a little from theirs: the promise is kept by both.
     point = min(operating_point(rows, p) for p in (held_out, in_use))
     metrics = _metrics(rows, held_out, point) | reasons
-
-    def part(intercept: float, values: Sequence[float]) -> LogisticPart:
-        rounded = {name: round(value, 6) for name, value in zip(names, values, strict=True)}
-        return LogisticPart(intercept=round(intercept, 6), weights=rounded)
-
-    return CalibrationFile(
-        version=CALIBRATION_VERSION,
+    fit = FitPart(
         providers=[provider.name for provider in examples.providers],
-        answer=part(answer.intercept, answer.weights),
-        topic=None if topic is None else part(topic.intercept, topic.weights),
+        answer=_rounded(answer, names),
+        topic=None if topic is None else _rounded(topic, names),
         operating_point=point,
-        model=examples.model,
-        settings_sha256=examples.settings_sha256,
-        data=list(examples.data),
-        penalty=PENALTY,
-        n_folds=n_folds,
         metrics=metrics,
     )
+    return fit, n_folds
 
 
 def operating_point(rows: Sequence[Example], held_out: npt.NDArray[np.float64]) -> float:
-    """Return the largest confidence, to four digits, from which on every library answers ANSWERED_SHARE."""
-    points = []
-    for library in {row.library for row in rows if row.side == "answerable"}:
-        mine = [p for row, p in zip(rows, held_out, strict=True) if (row.library, row.side) == (library, "answerable")]
-        ordered = sorted(mine, reverse=True)
-        points.append(ordered[int(np.ceil(ANSWERED_SHARE * len(ordered))) - 1])
-    return int(min(points) * 10_000) / 10_000
+    """
+    Return the largest confidence, to four digits, from which on ANSWERED_SHARE of what was found is answered.
+
+    Where no label lies in any first passage, all answerable questions count.
+    """
+    found = [row.side == "answerable" and row.is_found for row in rows]
+    if not any(found):
+        found = [row.side == "answerable" for row in rows]
+    counts = Counter(row.library for row, is_found in zip(rows, found, strict=True) if is_found)
+    weighed = sorted(
+        ((p, 1 / counts[row.library]) for row, p, is_found in zip(rows, held_out, found, strict=True) if is_found),
+        reverse=True,
+    )
+    share = np.cumsum([weight for _, weight in weighed]) / len(counts)
+    last = int(np.searchsorted(share, ANSWERED_SHARE - 1e-9))
+    return int(weighed[last][0] * 10_000) / 10_000
 
 
 def _library_weights(rows: Sequence[Example]) -> npt.NDArray[np.float64]:
@@ -279,6 +356,9 @@ def _measures(rows: Sequence[Example], held_out: npt.NDArray[np.float64], point:
         by_side[row.side].append(round(float(probability), 4))
     answerable = by_side["answerable"]
     found = {f"auroc/{side}": auroc_estimate(answerable, by_side[side]) for side in ("near", "far")}
+    by_side["found"] = [
+        round(float(p), 4) for row, p in zip(rows, held_out, strict=True) if row.side == "answerable" and row.is_found
+    ]
     for side, probabilities in by_side.items():
         found[f"share_answered/{side}"] = mean_estimate([float(p >= point) for p in probabilities])
     is_true = [row.side == "answerable" for row in rows]

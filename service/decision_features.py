@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from index.hits import best_lexical, best_similarity
-from index.model import Query
+from index.judge import PairText
+from index.model import Hit, Query
 from index.search import Retrieval, plain_query
 from index.snapshot import Snapshot
 from ingest.model import Passage
@@ -45,22 +46,26 @@ class Look:
     """
     Everything a decision may look at.
 
-    `wanted` holds the question's own index terms, each with the words that may stand for it; `passages` are the first
-    hits' in order, at most N_LOOKED_AT.
+    `asked` is the question as it was understood: repaired, with neutral names, or the sentence of a long message that
+    most likely asks. `wanted` holds its own index terms, each with the words that may stand for it; `passages` are the
+    first hits' in order, at most N_LOOKED_AT. `log_odds` is what the judge says of each of them; empty where it was not
+    asked or did not get through in time.
     """
 
     question: str = field(repr=False)  # never in a log, an error or a traceback
+    asked: str = field(repr=False)
     wanted: tuple[tuple[str, ...], ...] = field(repr=False)
     retrieval: Retrieval
     passages: tuple[Passage, ...]
     terms: TermIndex
+    log_odds: tuple[float, ...] = ()
 
 
 class FeatureProvider(Protocol):
     """
     Turns a look into numbers, always the same ones in the same order.
 
-    A trained judge of question and passage is one more provider: weights are fitted over all providers' features.
+    Weights are fitted over all providers' features.
     """
 
     @property
@@ -85,11 +90,26 @@ def look_at(question: str, retrieval: Retrieval, snapshot: Snapshot, query: Quer
     """
     ordinals = [hit.ordinal for hit in retrieval.hits[:N_LOOKED_AT]]
     stored = {s.ordinal: s.passage for s in snapshot.catalogue.passages(ordinals)} if ordinals else {}
+    query = query or plain_query(question)
     wanted: dict[str, list[str]] = {}
-    for term in (query or plain_query(question)).terms:
+    for term in query.terms:
         wanted.setdefault(term.stands_for or term.term, []).append(term.term)
     groups = tuple(tuple(dict.fromkeys((own, *others))) for own, others in wanted.items())
-    return Look(question, groups, retrieval, tuple(stored[o] for o in ordinals), snapshot.lexical)
+    passages = tuple(stored[o] for o in ordinals)
+    asked = query.dense[-1].text
+    return Look(question, asked, groups, retrieval, passages, snapshot.lexical)
+
+
+def pair_texts(hits: Sequence[Hit], passages: Sequence[Passage]) -> list[PairText]:
+    """Return passages as they are judged, around the sentence of each that is likest to the question."""
+    return [
+        PairText(
+            passage.embedding_prefix,
+            tuple(passage.text[start - passage.start : end - passage.start] for start, end in passage.sentences),
+            hit.best_sentence,
+        )
+        for hit, passage in zip(hits, passages, strict=False)
+    ]
 
 
 class SimilarityFeature:
@@ -105,6 +125,28 @@ class SimilarityFeature:
     def features(self, look: Look) -> tuple[float, ...]:
         """Return the one number."""
         return (best_similarity(look.retrieval.hits),)
+
+
+class JudgeFeatures:
+    """What the judge (`index/judge.py`) says of the first passages: of the likeliest, and of the one ranked first."""
+
+    name = "judge/1"
+    signs: Mapping[str, int] = MappingProxyType({"judge_best": 1, "judge_first": 1})
+
+    def features(self, look: Look) -> tuple[float, ...]:
+        """Return both log-odds; 0 where the judge was not asked, and then no model with these weights is used."""
+        return (max(look.log_odds), look.log_odds[0]) if look.log_odds else (0.0, 0.0)
+
+
+PASSAGE_FEATURES = ("judge", "text_similarity", "sentence_similarity")
+
+
+def passage_features(look: Look) -> list[tuple[float, ...]]:
+    """Return PASSAGE_FEATURES of each passage that the judge has read."""
+    return [
+        (log_odds, hit.text_similarity, hit.sentence_similarity)
+        for log_odds, hit in zip(look.log_odds, look.retrieval.hits, strict=False)
+    ]
 
 
 class RetrievalFeatures:

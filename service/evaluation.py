@@ -190,7 +190,7 @@ def _place_all(questions: Sequence[LabelledQuestion], library: Library) -> tuple
                 gold_documents.append(label.document_id)
         for document_id, wanted in spans.items():
             passages = [(p.passage.start, p.passage.end) for p in library.passages_of(document_id)]
-            relevant[document_id] = sum(_is_relevant(passage, wanted) for passage in passages)
+            relevant[document_id] = sum(is_relevant(passage, wanted) for passage in passages)
             lost = [span for span in wanted if not any(covers_half(passage, span) for passage in passages)]
             problems.extend(
                 LabelProblem(
@@ -200,6 +200,16 @@ def _place_all(questions: Sequence[LabelledQuestion], library: Library) -> tuple
             )
         placed.append(_Placed(question, spans, tuple(gold_documents), relevant))
     return placed, problems
+
+
+def labelled_spans(question: LabelledQuestion, library: Library) -> dict[str, list[Span]]:
+    """Return where the labels of a question lie, by document; labels that lie nowhere are left out."""
+    spans: dict[str, list[Span]] = {}
+    for label in (*question.gold, *question.also):
+        found = _place(label, library)
+        if not isinstance(found, str):
+            spans.setdefault(label.document_id, []).extend(found)
+    return spans
 
 
 def _place(label: Label, library: Library) -> list[Span] | str:
@@ -214,7 +224,8 @@ def _place(label: Label, library: Library) -> list[Span] | str:
     return [(label.start, label.end)]
 
 
-def _is_relevant(passage: Span, spans: Sequence[Span]) -> bool:
+def is_relevant(passage: Span, spans: Sequence[Span]) -> bool:
+    """Tell whether a passage lies by half in one of these labelled spans, or one of them in it."""
     return any(covers_half(passage, span) for span in spans)
 
 
@@ -229,7 +240,7 @@ def _inspect(
         document_id,
         passage.start,
         passage.end,
-        is_relevant=_is_relevant(span, labels.spans.get(document_id, ())),
+        is_relevant=is_relevant(span, labels.spans.get(document_id, ())),
         is_verbatim=library.text(document_id)[passage.start : passage.end] == passage.text,
         is_furniture=any(overlap(span, block) > 0 for block in furniture[document_id]),
     )

@@ -142,6 +142,7 @@ HEALTH: dict[str, Any] = {
     "version": "0.1.0",
     "snapshot": {**_SNAPSHOT, "documents": 26, "passages": 214, "model": "all-MiniLM-L6-v2", "dense": _DENSE},
     "engine": {"name": "local", "reachable": True},
+    "judge": {"in_use": True, "sha256": "9b1c" * 16, "missed": 0},
     "warnings": [],
     "last_reload_error": None,
 }

@@ -82,6 +82,7 @@ RULES: dict[type[AppError], Rule] = {
     index_errors.SnapshotCorrupt: Rule(503, "The index is damaged"),
     index_errors.SnapshotUnsupported: Rule(503, "The index was written by another version"),
     index_errors.ModelUnusable: Rule(503, "The embedding model can't be used"),
+    index_errors.JudgeUnusable: Rule(503, "The judge can't be used"),
     index_errors.ModelMismatch: Rule(503, "Index and service have different models"),
     index_errors.WriterBusy: Rule(409, "Another build is running"),
     index_errors.StorageFailed: Rule(507, "The disk failed"),

@@ -16,7 +16,6 @@ import structlog
 from index.encoder import Precision, open_encoder
 from index.errors import FilterUnknown, ModelMismatch
 from index.live import LiveSnapshot
-from index.manifest import Manifest
 from index.model import QueryEncoder
 from index.model_files import DEFAULT_MODEL, find_model
 from index.snapshot import Snapshot
@@ -27,15 +26,16 @@ from service.calibration import abstain_model
 from service.engines import index_dir_for
 from service.gaps import GapCounts
 from service.guard import token_warnings
-from service.health_schemas import EngineHealth, ReloadError
+from service.health_schemas import EngineHealth, Health, HealthJudge, HealthSnapshot, ReloadError
+from service.judging import Judging, open_judging
 from service.language import language_warnings, parse_languages
 from service.lexicon import open_lexicon
-from service.metrics import Metrics, SnapshotFacts
+from service.metrics import Metrics
 from service.notices import NoticeBoard, notices_only, open_notices
 from service.operator_files import OperatorFiles
 from service.phases import Phases
 from service.problems import frames_of, problem_from
-from service.schemas import AskRequest, Health, HealthSnapshot
+from service.schemas import AskRequest
 from service.settings import Settings
 
 # From a model's fingerprint to its encoder; raises ModelUnusable.
@@ -98,7 +98,10 @@ def policy_for(settings: Settings, snapshot: Snapshot, files: OperatorFiles | No
         LexiconInvalid: the lexicon is not valid.
     """
     loaded = files.calibration.value if files and files.calibration else None
-    model, _ = abstain_model(settings.calibration, snapshot.manifest, loaded=loaded)
+    judging, _ = judging_for(settings)
+    model, _ = abstain_model(
+        settings.calibration, snapshot.manifest, loaded=loaded, judge_sha256=judging.sha256 if judging else ""
+    )
     lexicon = files.lexicon.value if files else open_lexicon(settings.lexicon)[0]
     return AnswerPolicy(
         min_confidence=settings.min_confidence,
@@ -106,7 +109,13 @@ def policy_for(settings: Settings, snapshot: Snapshot, files: OperatorFiles | No
         lexicon=lexicon,
         languages=parse_languages(settings.model_languages),
         preferred=settings.prefer_source_types,
+        judging=judging,
     )
+
+
+def judging_for(settings: Settings) -> tuple[Judging | None, tuple[str, ...]]:
+    """Return the judge of this process, opened once, and why there is none."""
+    return open_judging(settings.judge, settings.judge_budget_ms / 1000)
 
 
 def board_for(settings: Settings) -> NoticeBoard | None:
@@ -263,13 +272,24 @@ class Service:
                 )
                 warnings = [] if problem is None else ["a newer snapshot could not be opened; the older one is served"]
                 loaded = self.files.calibration.value if self.files.calibration else None
-                warnings += abstain_model(
-                    self.settings.calibration, manifest, loaded=loaded, precision=self.settings.query_encoder
-                )[1]
+                judging, without = judging_for(self.settings)
+                sha256 = judging.sha256 if judging else ""
+                warnings += [*without, *(judging.warnings() if judging else ())]
+                model, unfit = abstain_model(
+                    self.settings.calibration,
+                    manifest,
+                    loaded=loaded,
+                    precision=self.settings.query_encoder,
+                    judge_sha256=sha256,
+                )
+                warnings += unfit
+                judge = HealthJudge(
+                    in_use=bool(model.judge_sha256), sha256=sha256, missed=judging.n_missed if judging else 0
+                )
                 warnings += language_warnings(snapshot, parse_languages(self.settings.model_languages))
         except AppError as error:
             shown = problem_from(error)
-            current, warnings = None, [f"{shown.detail} ({shown.fix})"]
+            current, judge, warnings = None, None, [f"{shown.detail} ({shown.fix})"]
         engine = EngineHealth(name=self.live.engine.name, reachable=self.live.engine.is_reachable)
         if current is not None and not engine.reachable:
             # Still ready: notices and documents are served, and a blip would take them away at every process at once.
@@ -289,99 +309,9 @@ class Service:
             version=self.version,
             snapshot=current,
             engine=engine,
+            judge=judge,
             warnings=tuple(warnings),
             last_reload_error=None
             if problem is None
             else ReloadError(code=problem.code, detail=problem.detail, fix=problem.fix),
         )
-
-
-class Refresher:
-    """
-    Looks for a newly published snapshot, and for changed files of the operator, every `interval_s` seconds.
-
-    In a thread of its own.
-    """
-
-    def __init__(
-        self,
-        live: LiveSnapshot,
-        interval_s: float,
-        files: OperatorFiles | None = None,
-        metrics: Metrics | None = None,
-    ) -> None:
-        self._live = live
-        self._interval_s = interval_s
-        self._files = files
-        self._metrics = metrics
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="refresh", daemon=True)
-
-    def start(self) -> None:
-        """Begin looking."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End; returns once the thread has ended, or after five seconds if a snapshot is just being opened."""
-        self._stopping.set()
-        self._thread.join(timeout=5.0)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._interval_s):
-            self.look()
-
-    def look(self) -> None:
-        """Take a new snapshot and changed files if there are any, and log what happened."""
-        self._look_for_files()
-        self._look_for_snapshot()
-        if self._metrics:
-            self._metrics.look(self._facts())
-
-    def _look_for_files(self) -> None:
-        log = structlog.get_logger("citewell.refresh")
-        try:
-            changed = self._files.look(self._manifest()) if self._files else {}
-        except Exception as error:  # noqa: BLE001  as below
-            log.error("files_failed", error=type(error).__name__, frames=frames_of(error))
-            return
-        for name, is_used in changed.items():
-            if is_used:
-                log.info("file_read", file=name)
-            else:
-                log.error("file_refused", file=name, fix="see /v1/health; what was read before stays in use")
-                self._count_failure(name)
-
-    def _manifest(self) -> Manifest | None:
-        try:
-            with self._live.use() as snapshot:
-                return snapshot.manifest
-        except AppError:
-            return None
-
-    def _facts(self) -> SnapshotFacts | None:
-        if (manifest := self._manifest()) is None:
-            return None
-        counts = manifest.counts
-        return SnapshotFacts(
-            manifest.snapshot_id, manifest.created_at, manifest.model.name, counts.documents, counts.passages
-        )
-
-    def _count_failure(self, what: str) -> None:
-        if self._metrics:
-            self._metrics.reload_failed(what)
-
-    def _look_for_snapshot(self) -> None:
-        log = structlog.get_logger("citewell.refresh")
-        before = self._live.last_error
-        try:
-            if self._live.refresh():
-                log.info("snapshot_opened", snapshot=self._live.snapshot_id)
-        except Exception as error:  # noqa: BLE001  the thread must outlive whatever goes wrong once
-            log.error("snapshot_failed", error=type(error).__name__, frames=frames_of(error))
-            self._count_failure("snapshot")
-            return
-        failure = self._live.last_error
-        # The same failure is met again at every look; it is said once.
-        if failure is not None and str(failure) != str(before):
-            self._count_failure("snapshot")
-            log.error("snapshot_refused", code=failure.code, what=failure.what, where=failure.where, fix=failure.fix)

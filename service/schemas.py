@@ -11,12 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from index.manifest import DenseSearch
 from index.model import Filters
 from ingest.model import SourceReference, SourceType
 from service.answer import Answer, AnswerPassage, Citation, DocumentCard, Notice, Proof
-from service.examples import ASK_REQUEST, ASK_RESPONSE, DOCUMENT, DOCUMENT_PAGE, HEALTH, PASSAGE
-from service.health_schemas import EngineHealth, ReloadError
+from service.examples import ASK_REQUEST, ASK_RESPONSE, DOCUMENT, DOCUMENT_PAGE, PASSAGE
 
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Words = Annotated[tuple[Word, ...], Field(max_length=50)]
@@ -186,6 +184,11 @@ class PassageOut(_Model):
     citation: CitationOut
     proof: ProofOut
     also_in: tuple[AlsoInOut, ...] = ()
+    answers: float | None = Field(
+        default=None,
+        description="Probability that this passage answers the question, by the judge, 0 to 1; null where it was not "
+        "asked, as of all but the first passages.",
+    )
     scores: ScoresOut | None = Field(
         default=None, exclude_if=lambda value: value is None, description="Sent on `explain`."
     )
@@ -208,6 +211,7 @@ class PassageOut(_Model):
             document=DocumentOut.from_card(passage.document),
             citation=CitationOut.from_citation(passage.citation),
             proof=ProofOut.from_proof(passage.proof),
+            answers=passage.answers,
             also_in=tuple(
                 AlsoInOut(document_id=o.document_id, title=o.title, passage_id=o.passage_id) for o in passage.also_in
             ),
@@ -352,29 +356,6 @@ class PassageReply(_Model):
     proof: ProofOut
     context: ContextOut | None = Field(description="Sent with `?context=1`, otherwise null.")
     snapshot: SnapshotOut
-
-
-class HealthSnapshot(SnapshotOut):
-    """The snapshot that answers come from."""
-
-    documents: int
-    passages: int
-    model: str
-    dense: DenseSearch
-
-
-class Health(_Model):
-    """Whether the process lives, and whether it can answer. The status is 503 while `ready` is false."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [HEALTH]})
-
-    live: bool
-    ready: bool
-    version: str
-    snapshot: HealthSnapshot | None
-    engine: EngineHealth
-    warnings: tuple[str, ...]
-    last_reload_error: ReloadError | None
 
 
 class ProblemOut(_Model):

@@ -171,6 +171,17 @@ class Settings(BaseSettings):
         default=None,
         description="Calibration file made by `citewell calibrate`; unset takes the one that comes with Citewell.",
     )
+    judge: bool = Field(
+        default=True,
+        description="Whether the judge reads the first passages before it is decided whether they answer.",
+    )
+    judge_budget_ms: int = Field(
+        default=1_000,
+        ge=10,
+        le=60_000,
+        description="Time in which the judge must be through with a question, else it is decided without it "
+        "(milliseconds).",
+    )
     lexicon: Folder = Field(
         default=Path("corpus/lexicon.toml"),
         description="File of brand, generic and street names; without it they are not understood.",

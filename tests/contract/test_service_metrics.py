@@ -12,7 +12,7 @@ from index.store import IndexDir
 from service.metrics import Metrics, SnapshotFacts
 
 NOTICES = Path(__file__).parents[2] / "corpus" / "notices.toml"
-PHASES = {"parse", "notices", "understand", "retrieve", "decide", "quote", "total"}
+PHASES = {"parse", "notices", "understand", "retrieve", "judge", "decide", "quote", "total"}
 LABELS = {"phase", "route", "status", "code", "outcome", "reason", "notice", "what", "le", "id", "model"}
 
 

@@ -26,7 +26,10 @@ from service.calibration import to_model, write_calibration
 from service.calibration_fit import Examples, fit_calibration, merge, record_examples
 from service.measures import auroc_estimate
 from service.questions import UNANSWERABLE_FAR, QuestionFile, read_questions
+from service.runtime import judging_for, policy_for
+from service.settings import Settings
 
+LEXICON = Path(__file__).resolve().parents[2] / "corpus" / "lexicon.toml"
 N_FAR = 10
 SEED = 0
 
@@ -52,7 +55,10 @@ def record(argument: str) -> Examples:
     index_dir = Path(folder)
     with open_snapshot(IndexDir(index_dir)) as snapshot:
         encoder = open_encoder(index_dir, snapshot.manifest.model.fingerprint)
-        return record_examples([read_part(spec) for spec in files.split(",")], snapshot, encoder, library=name)
+        # As it will be served: with the lexicon, and with the judge that is there.
+        policy = replace(policy_for(Settings(lexicon=LEXICON), snapshot), judging=judging_for(Settings())[0])
+        parts = [read_part(spec) for spec in files.split(",")]
+        return record_examples(parts, snapshot, encoder, policy, library=name)
 
 
 def left_out(parts: list[Examples]) -> list[str]:
@@ -86,9 +92,12 @@ def main(arguments: list[str] | None = None) -> int:
     for (name, weight), scale in zip(calibration.answer.weights.items(), spread, strict=True):
         sys.stdout.write(f"{name:24} {weight:8.3f}  standardised {weight * scale:7.3f}\n")
     sys.stdout.write(f"operating point {calibration.operating_point}\n")
-    for name, e in calibration.metrics.items():
-        if e is not None:
-            sys.stdout.write(f"{name:32} {e.value:.3f} [{e.low:.3f}, {e.high:.3f}] n={e.n}\n")
+    for title, part in (("without the judge", calibration), ("with the judge", calibration.judged)):
+        for name, e in part.metrics.items() if part else ():
+            if e is not None:
+                sys.stdout.write(f"{title}: {name:32} {e.value:.3f} [{e.low:.3f}, {e.high:.3f}] n={e.n}\n")
+    if calibration.judged:
+        sys.stdout.write(f"operating point with the judge {calibration.judged.operating_point}\n")
     if options.leave_out:
         sys.stdout.writelines(line + "\n" for line in left_out(parts))
     return 0

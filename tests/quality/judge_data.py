@@ -11,7 +11,9 @@ share a subject's name with one, are in the part `test`; one in twenty of the ot
 A line of OUT is one question with its passages:
 
     {"part", "aspect", "wording": "trained" | "held_out", "question",
-     "passages": [{"label": 1 | 0, "kind", "ordinal", "title", "headings", "text"}, ...]}
+     "passages": [{"label": 1 | 0, "kind", "title", "headings", "sentences", "best", "answer"}, ...]}
+
+`best` is the sentence that the index ranks first for the question, `answer` the one that answers or null.
 
 | kind | is |
 |---|---|
@@ -72,6 +74,7 @@ class Pair:
     label: int
     kind: str
     ordinal: int
+    answer: int | None = None  # the sentence that answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +136,27 @@ def is_prose(text: str) -> bool:
 
 
 def _statements(passage: Passage) -> Iterator[str]:
-    for start, end in passage.sentences:
-        sentence = passage.text[start - passage.start : end - passage.start]
-        if not sentence.endswith("?"):
-            yield sentence
+    return (sentence for sentence in sentences(passage) if not sentence.endswith("?"))
+
+
+def sentences(passage: Passage, without: int | None = None) -> list[str]:
+    """Return the texts of a passage's sentences, all but the one left out."""
+    return [
+        passage.text[start - passage.start : end - passage.start]
+        for i, (start, end) in enumerate(passage.sentences)
+        if i != without
+    ]
+
+
+def answering_sentence(aspect: Aspect, passage: Passage, slot: Slot | None) -> int | None:
+    """Return the first sentence of an answer that matches the aspect's patterns."""
+    heading = passage.heading_path[-1].lower() if passage.heading_path else ""
+    is_on_it = heading in aspect.headings or not aspect.headings
+    pattern = slot.found if slot else aspect.answers if is_on_it else aspect.anywhere
+    for i, sentence in enumerate(sentences(passage)):
+        if pattern is not None and not sentence.endswith("?") and pattern.search(sentence):
+            return i
+    return None
 
 
 class Maker:
@@ -203,7 +223,7 @@ class Maker:
         answer = self._source.choice([o for o in subject.passages if said[o] == "answers"])
         silent = [o for o in subject.passages if said[o] == "silent"]
         heading = self._passages[answer].heading_path
-        pairs = [Pair(1, "answer", answer)]
+        pairs = [Pair(1, "answer", answer, answering_sentence(aspect, self._passages[answer], slot))]
         beside = [o for o in silent if self._passages[o].heading_path == heading]
         if beside:
             pairs.append(Pair(0, "same_section", self._source.choice(beside)))
@@ -293,24 +313,45 @@ class IndexNearest:
 
         if among is not None and len(among) == 1:
             return list(among)
-        if self._last[0] != question:
-            self._last = (question, self._encoder.encode_queries([question])[0])
-        vector = self._last[1]
+        vector = self._vector(question)
         if among is None:
             return [int(o) for o in self._snapshot.dense.search(vector, depth)[0]]
         ordinals = np.array(sorted(among), dtype=np.int64)
         similarity = self._snapshot.dense.similarities(vector, ordinals)
         return [int(ordinals[i]) for i in np.argsort(-similarity, kind="stable")[:depth]]
 
+    def best_sentence(self, question: str, ordinal: int, without: int | None = None) -> int:
+        """Return which sentence of a passage is likest to the question, counted without the one left out."""
+        import numpy as np
 
-def to_row(group: Group, passages: dict[int, Passage]) -> dict[str, object]:
+        row = self._snapshot.evidence.similarities(self._vector(question), np.array([ordinal], dtype=np.int64))[0][1:]
+        return int(np.argmax([s for i, s in enumerate(row) if i != without]))
+
+    def _vector(self, question: str) -> Any:
+        if self._last[0] != question:
+            self._last = (question, self._encoder.encode_queries([question])[0])
+        return self._last[1]
+
+
+def to_passage(passage: Passage, best: int, answer: int | None = None, without: int | None = None) -> dict[str, object]:
+    """Return a passage's part of a line; `best` counts without the sentence that is left out."""
+    context = [passage.context] if passage.context else []
+    return {
+        "title": passage.title,
+        "headings": [*passage.heading_path[1:], *context],
+        "sentences": sentences(passage, without),
+        "best": best,
+        "answer": answer,
+    }
+
+
+def to_row(group: Group, passages: dict[int, Passage], nearest: IndexNearest) -> dict[str, object]:
     """Return the line of one group."""
     rows = []
     for pair in group.pairs:
-        passage = passages[pair.ordinal]
-        row = {"label": pair.label, "kind": pair.kind, "ordinal": pair.ordinal, "title": passage.title}
-        context = [passage.context] if passage.context else []
-        rows.append(row | {"headings": [*passage.heading_path[1:], *context], "text": passage.text})
+        best = nearest.best_sentence(group.question, pair.ordinal)
+        row: dict[str, object] = {"label": pair.label, "kind": pair.kind}
+        rows.append(row | to_passage(passages[pair.ordinal], best, pair.answer))
     wording = "held_out" if group.is_held_out else "trained"
     return {
         "part": group.part,
@@ -362,9 +403,9 @@ def main(arguments: list[str] | None = None) -> int:
         for aspect in aspects:
             groups += maker.groups(aspect, options.per_aspect)
             sys.stderr.write(f"\r{aspect.name:30} {len(groups)} questions")
-    passages = {ordinal: passage for subject in subjects for ordinal, passage in subject.passages.items()}
-    with options.out.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(to_row(group, passages), ensure_ascii=False) + "\n" for group in groups)
+        passages = {ordinal: passage for subject in subjects for ordinal, passage in subject.passages.items()}
+        with options.out.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(to_row(group, passages, nearest), ensure_ascii=False) + "\n" for group in groups)
     sys.stdout.write("\n" + "\n".join(summary(groups)) + "\n")
     _show(groups, passages, options.show)
     return 0

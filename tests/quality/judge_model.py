@@ -1,8 +1,8 @@
 """
 The judge while it is trained and measured: a cross-encoder made of the embedding model's own layers. Runs torch.
 
-In goes `[CLS] question [SEP] title. headings. text [SEP]`, and out comes one number, a log-odds. The head sees
-the mean of the question's outputs, the mean of the passage's, and their product.
+What goes in is made by `index/judge.py`, as at answer time; out comes one number, a log-odds. The head sees the mean
+of the question's outputs, the mean of the passage's, and their product.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from index.judge import EncodedPair, PairEncoder, PairShape, PairText
 from index.model_files import ModelFiles
 from index.model_loading import import_torch, load_tokenizer
 
-# A chatty message keeps its beginning and its end; a passage has 128 pieces and its prefix up to 48.
-MAX_QUESTION, MAX_PREFIX = 96, 48
 WEIGHTS, SHAPE = "judge.pt", "judge.json"
 _STOPS = (".", ":", "?", "!")
 _BATCH = 32
@@ -30,41 +29,22 @@ _BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a judge is made of; `max_tokens` counts special tokens."""
+    """What a judge is made of, and how much of a pair it reads."""
 
-    n_layers: int = 6
-    max_tokens: int = 192
+    n_layers: int = 3
+    total: int = 96
+    question: int = 40
+    prefix: int = 20
 
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Token ids of one pair, and how many of them are the question's, special tokens around it included."""
-
-    ids: tuple[int, ...]
-    n_question: int
+    def pair(self) -> PairShape:
+        """Return what is read of a pair."""
+        return PairShape(self.total, self.question, self.prefix)
 
 
-class PairEncoder:
-    """Turns question and passage into token ids."""
-
-    def __init__(self, files: ModelFiles, max_tokens: int) -> None:
-        self._tokenizer = load_tokenizer(files)
-        self._first, self._last = self._tokenizer.encode("").ids
-        self._max = max_tokens
-
-    def encode(self, question: str, prefix: str, text: str) -> Encoded:
-        """Return the ids; the passage's end is cut where the limit is passed."""
-        asked, context, said = (self._ids(part) for part in (question, prefix, text))
-        if len(asked) > MAX_QUESTION:
-            asked = asked[: MAX_QUESTION // 2] + asked[-MAX_QUESTION // 2 :]
-        room = self._max - len(asked) - 3
-        context = context[: min(MAX_PREFIX, max(0, room - 32))]
-        said = said[: room - len(context)]
-        ids = (self._first, *asked, self._last, *context, *said, self._last)
-        return Encoded(ids, len(asked) + 2)
-
-    def _ids(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+def pair_text(passage: dict[str, Any], prefix: str) -> PairText:
+    """Return a passage of `judge_data.py` as it is judged: around its answer where that would not be read otherwise."""
+    best = passage["best"]
+    return PairText(prefix, tuple(passage["sentences"]), best if passage["answer"] is None else passage["answer"])
 
 
 def prefix_of(title: str, headings: Sequence[str]) -> str:
@@ -117,7 +97,7 @@ def new_judge(files: ModelFiles, shape: Shape, *, frozen_embeddings: bool = True
     return Judge()
 
 
-def to_tensors(batch: Sequence[Encoded]) -> dict[str, Any]:
+def to_tensors(batch: Sequence[EncodedPair]) -> dict[str, Any]:
     """Return the padded inputs of a batch."""
     torch = import_torch()
     width = max(len(item.ids) for item in batch)
@@ -160,10 +140,10 @@ class Scorer:
         self.judge = new_judge(files, self._shape)
         self.judge.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
         self.judge.eval()
-        self._encoder = PairEncoder(files, self._shape.max_tokens)
+        self._encoder = PairEncoder(load_tokenizer(files), self._shape.pair())
 
-    def scores(self, pairs: Sequence[tuple[str, str, str]]) -> list[float]:
-        """Return the log-odds of each (question, prefix, text), in their order."""
+    def scores(self, pairs: Sequence[tuple[str, PairText]]) -> list[float]:
+        """Return the log-odds of each question and passage, in their order."""
         torch = import_torch()
         encoded = [self._encoder.encode(*pair) for pair in pairs]
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))

@@ -162,6 +162,13 @@ def misspell_one(question: str, subject: str, source: random.Random) -> str:
     return question[:start] + word[0] + slip(word[1:], source) + question[end:]
 
 
+def dressed(question: str, subject: str, source: random.Random, frames: Frames) -> str:
+    """Return a question in a frame that is trained on, in small letters, or as it is."""
+    if source.random() < FRAMED / 3:
+        question = _framed(question, subject, source, frames, False)
+    return question.lower().rstrip("?.!") if source.random() < SMALL else question
+
+
 def _framed(question: str, subject: str, source: random.Random, frames: Frames, held_out: bool) -> str:
     before = frames.held_out_before if held_out else frames.before
     after = frames.held_out_after if held_out else frames.after

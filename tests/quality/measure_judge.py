@@ -32,16 +32,20 @@ import numpy as np
 from judge_model import Scorer, prefix_of
 
 from index.encoder import open_encoder
+from index.judge import MOST, PairText
 from index.model_files import find_model
 from index.model_loading import import_torch
 from index.snapshot import open_snapshot
 from index.store import IndexDir
+from service.answering import AnswerPolicy
 from service.calibration_fit import Example, Examples, fit_calibration, merge, record_examples
-from service.decision_features import FeatureProvider, Look, RetrievalFeatures
+from service.decision_features import FeatureProvider, Look, RetrievalFeatures, pair_texts
+from service.lexicon import read_lexicon
 from service.measures import Estimate, auroc_estimate
 from service.questions import read_questions
 
-ON_SUBJECT = ("same_section", "same_document", "lacking")
+LEXICON = Path(__file__).resolve().parents[2] / "corpus" / "lexicon.toml"
+ON_SUBJECT = ("same_section", "same_document", "lacking", "cut", "crossed")
 N_RETRIEVAL = len(RetrievalFeatures.signs)
 
 
@@ -56,8 +60,8 @@ class JudgeFeatures:
 
     def features(self, look: Look) -> tuple[float, ...]:
         """Return both numbers, within -8 and 8."""
-        pairs = [(look.question, passage.embedding_prefix, passage.text) for passage in look.passages]
-        scores = [min(8.0, max(-8.0, score)) for score in self._scorer.scores(pairs)]
+        pairs = [(look.asked, text) for text in pair_texts(look.retrieval.hits, look.passages)]
+        scores = [min(MOST, max(-MOST, score)) for score in self._scorer.scores(pairs)]
         return (max(scores), scores[0])
 
 
@@ -69,25 +73,25 @@ def show(name: str, estimate: Estimate | None) -> None:
     sys.stdout.write(f"{name:52} {estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}] n={estimate.n}\n")
 
 
-Score = Callable[[Sequence[tuple[str, str, str]]], list[float]]
+Score = Callable[[Sequence[tuple[str, PairText]]], list[float]]
 
 
 def similarity_scores(index_dir: Path) -> Score:
     """Return what scores (question, prefix, text) by the embedding model's cosine, prefix and text as one."""
     encoder = open_encoder(index_dir, find_model().fingerprint)
 
-    def scores(pairs: Sequence[tuple[str, str, str]]) -> list[float]:
-        asked = encoder.encode_queries([question for question, _, _ in pairs])
-        said = encoder.encode_queries([f"{prefix} {text}".strip() for _, prefix, text in pairs])
+    def scores(pairs: Sequence[tuple[str, PairText]]) -> list[float]:
+        asked = encoder.encode_queries([question for question, _ in pairs])
+        said = encoder.encode_queries([f"{text.prefix} {' '.join(text.sentences)}".strip() for _, text in pairs])
         return [float(value) for value in (asked * said).sum(axis=1)]
 
     return scores
 
 
-def read_test_groups(path: Path, n: int) -> list[dict[str, Any]]:
+def read_test_groups(paths: Sequence[Path], n: int) -> list[dict[str, Any]]:
     """Return the questions of the part `test`, or `n` of them (0: all), the same ones each time."""
-    with path.open(encoding="utf-8") as file:
-        groups = [group for group in map(json.loads, file) if group["part"] == "test"]
+    lines = (line for path in paths for line in path.read_text("utf-8").splitlines())
+    groups = [group for group in map(json.loads, lines) if group["part"] == "test"]
     return random.Random(0).sample(groups, min(n, len(groups))) if n else groups
 
 
@@ -96,7 +100,13 @@ def measure_pairs(
 ) -> None:
     """Print how well answers are told from the other passages of these questions."""
     flat = [(group, passage) for group in groups for passage in group["passages"]]
-    given = [(g["question"], prefix_of(p["title"], p["headings"] if with_headings else ()), p["text"]) for g, p in flat]
+    given = [
+        (
+            g["question"],
+            PairText(prefix_of(p["title"], p["headings"] if with_headings else ()), tuple(p["sentences"]), p["best"]),
+        )
+        for g, p in flat
+    ]
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for (group, passage), value in zip(flat, score(given), strict=True):
         scope = "wordings left out" if group["aspect"] in left_out else f"wordings {group['wording']}"
@@ -132,8 +142,8 @@ def show_minimal(name: str, rows: Sequence[dict[str, Any]], right: Sequence[floa
 
 def measure_minimal(scorer: Scorer, rows: Sequence[dict[str, Any]]) -> None:
     """Print the judge's figures on the minimal pairs."""
-    right = scorer.scores([(row["question"], "", row["answers"]) for row in rows])
-    wrong = scorer.scores([(row["question"], "", row["not"]) for row in rows])
+    right = scorer.scores([(row["question"], PairText("", (row["answers"],), 0)) for row in rows])
+    wrong = scorer.scores([(row["question"], PairText("", (row["not"],), 0)) for row in rows])
     show_minimal("judge", rows, right, wrong)
 
 
@@ -154,7 +164,8 @@ def record(argument: str, scorer: Scorer | None) -> Examples:
     with open_snapshot(IndexDir(Path(folder))) as snapshot:
         encoder = open_encoder(Path(folder), snapshot.manifest.model.fingerprint)
         files = [read_questions(Path(file)) for file in named.split(",")]
-        return record_examples(files, snapshot, encoder, providers=providers, library=name)
+        policy = AnswerPolicy(lexicon=read_lexicon(LEXICON))
+        return record_examples(files, snapshot, encoder, policy, providers=providers, library=name)
 
 
 def measure_libraries(parts: Sequence[Examples]) -> None:
@@ -194,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Print all figures; returns the exit code."""
     parser = argparse.ArgumentParser(description="Measure trained judges.")
     parser.add_argument("runs", type=Path, nargs="*")
-    parser.add_argument("--pairs", type=Path)
+    parser.add_argument("--pairs", type=Path, action="append", default=[])
     parser.add_argument("--sample", type=int, default=0, help="so many questions of PAIRS; 0 takes all")
     parser.add_argument("--minimal", type=Path)
     parser.add_argument(

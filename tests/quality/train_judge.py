@@ -1,14 +1,14 @@
 """
 Train the judge on what `judge_data.py` made. Resumable: a stopped or killed run goes on where it was.
 
-    python tests/quality/train_judge.py PAIRS.jsonl RUN_DIR [--questions 6000] [--layers 6] [--loss both] [--seed 0]
+    python tests/quality/train_judge.py PAIRS.jsonl[,PAIRS.jsonl ...] RUN_DIR [--questions 6000] [--layers 3] [--seed 0]
 
 RUN_DIR then holds judge.pt, judge.json (shape, options, checksum) and log.jsonl. `measure_judge.py` measures it.
 The order of the batches depends on the seed and the step alone, and the checkpoint holds torch's own state, so that an
 interrupted run sees what an undisturbed one would; sums of several threads differ in their last digits all the same.
 
-Only the part `train` and its trained wordings are read. `--leave-out` keeps aspects apart, to see what carries over to
-an aspect that was never trained on.
+`--start RUN_DIR` begins with the weights of a finished run of as many layers. Only the part `train` and its trained
+wordings are read. `--leave-out` keeps aspects apart, to see what carries over to an aspect that was never trained on.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from judge_model import SHAPE, PairEncoder, Shape, bf16, new_judge, prefix_of, save_judge, to_tensors
+from judge_model import SHAPE, WEIGHTS, Shape, bf16, new_judge, prefix_of, save_judge, to_tensors
+from judge_sentences import reworded
 
+from index.judge import PairEncoder, PairText
 from index.model_files import find_model
-from index.model_loading import import_torch
+from index.model_loading import import_torch, load_tokenizer
 
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_EVERY_S = 60.0
@@ -40,22 +42,24 @@ class Options:
     """What a run depends on besides its data."""
 
     questions: int = 6000
-    layers: int = 6
+    layers: int = 3
     loss: str = "both"
     seed: int = 0
     batch: int = 16
     rate: float = 1.5e-4
-    max_tokens: int = 192
+    total: int = 96
+    at_answer: float = 0.5
+    reword: float = 0.35
     drop_headings: float = 0.6
     drop_title: float = 0.15
+    start: str = ""
     leave_out: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
 
 
-def read_groups(path: Path, options: Options) -> list[dict[str, Any]]:
-    """Return the training groups in a seeded order, at most so many as are asked for."""
-    with path.open(encoding="utf-8") as file:
-        groups = [json.loads(line) for line in file]
+def read_groups(paths: Sequence[Path], options: Options) -> list[dict[str, Any]]:
+    """Return the training groups of all files in a seeded order, at most so many as are asked for."""
+    groups = [json.loads(line) for path in paths for line in path.read_text("utf-8").splitlines()]
     groups = [
         g for g in groups if g["part"] == "train" and g["wording"] == "trained" and g["aspect"] not in options.leave_out
     ]
@@ -78,12 +82,27 @@ def seen_prefix(passage: dict[str, Any], source: random.Random, options: Options
     return prefix_of(title, headings)
 
 
+def seen(passage: dict[str, Any], source: random.Random, options: Options) -> PairText:
+    """
+    Return what is read of a passage: at answer time around the sentence likest to the question.
+
+    Often that is not the one that answers, and then the window may miss it: `at_answer` is the share of such passages
+    that are read around their answer, which says more surely what the label means.
+    """
+    best, answer = passage["best"], passage["answer"]
+    if answer is not None and source.random() < options.at_answer:
+        best = answer
+    return PairText(seen_prefix(passage, source, options), tuple(passage["sentences"]), best)
+
+
 def batches(groups: Sequence[dict[str, Any]], options: Options) -> Iterator[list[dict[str, Any]]]:
     """Yield batches of questions, those of a pool sorted by length and then shuffled."""
     source = random.Random(options.seed + 1)
     size = options.batch * POOL
     for first in range(0, len(groups), size):
-        pool = sorted(groups[first : first + size], key=lambda g: sum(len(p["text"]) for p in g["passages"]))
+        pool = sorted(
+            groups[first : first + size], key=lambda g: sum(sum(map(len, p["sentences"])) for p in g["passages"])
+        )
         cut = [pool[i : i + options.batch] for i in range(0, len(pool), options.batch)]
         source.shuffle(cut)
         yield from cut
@@ -124,9 +143,11 @@ class Run:
     def __init__(self, options: Options, folder: Path, n_steps: int) -> None:
         self.torch = import_torch()
         self.torch.manual_seed(options.seed)
-        self.shape = Shape(options.layers, options.max_tokens)
+        self.shape = Shape(options.layers, options.total)
         self.files = find_model()
         self.judge = new_judge(self.files, self.shape)
+        if options.start:
+            self.judge.load_state_dict(self.torch.load(Path(options.start) / WEIGHTS, weights_only=True))
         self.judge.train()
         trained = [p for p in self.judge.parameters() if p.requires_grad]
         self.optimizer = self.torch.optim.AdamW(trained, lr=options.rate, weight_decay=0.01)
@@ -171,9 +192,9 @@ class Run:
         encoded, labels, spans = [], [], []
         for group in groups:
             start = len(encoded)
+            question = reworded(group["question"], source, self.options.reword)
             for passage in sorted(group["passages"], key=lambda p: -p["label"]):
-                prefix = seen_prefix(passage, source, self.options)
-                encoded.append(encoder.encode(group["question"], prefix, passage["text"]))
+                encoded.append(encoder.encode(question, seen(passage, source, self.options)))
                 labels.append(float(passage["label"]))
             spans.append((start, len(encoded)))
         with bf16():
@@ -193,7 +214,7 @@ def train(run: Run, steps: Sequence[list[dict[str, Any]]]) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    encoder = PairEncoder(run.files, run.shape.max_tokens)
+    encoder = PairEncoder(load_tokenizer(run.files), run.shape.pair())
     kept, losses = time.monotonic(), []
     with Progress(console=Console(stderr=True)) as progress, (run.folder / "log.jsonl").open("a") as log:
         bar = progress.add_task("training", total=len(steps), completed=run.step)
@@ -213,7 +234,7 @@ def train(run: Run, steps: Sequence[list[dict[str, Any]]]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Train and write; returns the exit code."""
     parser = argparse.ArgumentParser(description="Train the judge.")
-    parser.add_argument("pairs", type=Path)
+    parser.add_argument("pairs", help="files, with commas between")
     parser.add_argument("run", type=Path)
     for name, value in asdict(Options()).items():
         flag = "--" + name.replace("_", "-")
@@ -227,7 +248,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(given.pop("threads"))
     pairs, folder = given.pop("pairs"), given.pop("run")
     options = Options(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
-    groups = read_groups(pairs, options)
+    groups = read_groups([Path(file) for file in pairs.split(",")], options)
     if not groups:
         sys.stderr.write(f"{pairs}: no training questions are left\n")
         return 2

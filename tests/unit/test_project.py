@@ -69,6 +69,7 @@ def imported(path: Path) -> set[str]:
             {
                 "service/logs.py",
                 "service/edge.py",
+                "service/refreshing.py",
                 "service/runtime.py",
                 "service/app.py",
                 "service/gaps.py",

@@ -238,14 +238,14 @@ def test_training_reads_no_held_out_question(tmp_path: Path) -> None:
     file = tmp_path / "pairs.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
-    read = training.read_groups(file, training.Options(leave_out=("diet",)))
+    read = training.read_groups([file], training.Options(leave_out=("diet",)))
 
     assert [group["question"] for group in read] == ["train cost trained"]
 
 
 def test_batches_hold_every_question_once() -> None:
     """This ensures that sorting by length loses and repeats nothing, and that the order repeats."""
-    groups = [{"n": i, "passages": [{"text": "x" * (i % 7)}]} for i in range(1100)]
+    groups = [{"n": i, "passages": [{"sentences": ["x" * (i % 7)]}]} for i in range(1100)]
     options = training.Options(batch=16)
 
     cut = list(training.batches(groups, options))

@@ -13,7 +13,8 @@ from index.model_files import ModelFiles
 from index.store import IndexDir
 from index.testing import HashingEmbedder, write_tiny_snapshot
 from service import runtime
-from service.runtime import EncoderShelf, Refresher, open_live
+from service.refreshing import Refresher
+from service.runtime import EncoderShelf, open_live
 from service.settings import Settings
 
 
