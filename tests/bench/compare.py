@@ -22,15 +22,16 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import compare_report
 from compare_machine import machine, versions
 from compare_process import ROOT, Limits
-from compare_rows import CONTROL, Row, add_row, compact, read_rows
+from compare_rows import CONTROL, Row, add_row, compact, drop_other_machines, read_rows
 from compare_run import Run, sizes_of
-from compare_size import Collection
+from compare_size import VARIANTS, Collection
 
 SIDES = {"citewell": "", "txtai": "txtai", "haystack": "haystack", "plain": ""}  # and what must be installed
 HERE = Path(__file__).parent
@@ -43,13 +44,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=place("BENCH_DATA") or None, help="folder with data/ and eval/")
     parser.add_argument("--index", type=Path, default=place("BENCH_INDEX") or None, help="finished index of the base")
     parser.add_argument("--work", type=Path, default=place("BENCH_WORK") or ROOT / "var" / "bench")
-    parser.add_argument("--results", type=Path, default=HERE / "results.jsonl")
+    parser.add_argument("--results", type=Path, help="rows; RESULTS.md is written beside them (tests/bench)")
     parser.add_argument("--sizes", default="", help='passages, such as "2000,46000"; "base" is the whole base')
     parser.add_argument("--collections", default="starter,articles", help="also measured for quality; empty: none")
     parser.add_argument("--only", default="", help="sides, such as citewell; the plain script runs always")
     parser.add_argument("--quick", action="store_true", default=place("BENCH") == "quick", help="a few minutes")
     parser.add_argument("--repeats", type=int, default=3, help="of builds and starts up to 50,000 passages, else 1")
     parser.add_argument("--questions", type=int, default=300, help="asked of each side; 0 asks all")
+    parser.add_argument(
+        "--variants", default=",".join(VARIANTS), help="peers' other passages, judged on the whole base"
+    )
     parser.add_argument("--whole", action="store_true", help="every side embeds the whole base (hours)")
     parser.add_argument("--limit-s", type=float, default=1800.0, help="of one build of one side")
     parser.add_argument("--ask-s", type=float, default=300.0, help="of one side's questions at one size")
@@ -57,9 +61,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="leave the indexes in the work folder")
     parser.add_argument("--report-only", action="store_true", help="measure nothing")
     options = parser.parse_args(arguments)
-    wrong = set(filter(None, options.only.split(","))) - SIDES.keys()
-    if wrong:
-        parser.error(f"no such side: {', '.join(sorted(wrong))}; there are {', '.join(SIDES)}")
+    if options.results is None:
+        # What took a few minutes must not stand where the long run's figures are.
+        options.results = options.work / "quick" / "results.jsonl" if options.quick else HERE / "results.jsonl"
+    for what, given, known in (("side", options.only, list(SIDES)), ("variant", options.variants, list(VARIANTS))):
+        wrong = set(filter(None, given.split(","))) - set(known)
+        if wrong:
+            parser.error(f"no such {what}: {', '.join(sorted(wrong))}; there are {', '.join(known)}")
     if options.data is not None and not (options.data / "data" / "medquad").is_dir():
         parser.error(f"{options.data} has no folder data/medquad: name one that has (BENCH_DATA), or none")
     return options
@@ -78,14 +86,16 @@ def collections(options: argparse.Namespace) -> tuple[Collection, list[Collectio
     """Return the base of all sizes, and what else is measured for quality."""
     starter = Collection("starter", ROOT / "corpus", ROOT / "tests" / "quality" / "starter-questions.jsonl", None)
     found = {"starter": starter}
-    if options.data is None:
+    if options.quick:
+        sys.stdout.write("quick: the base is the starter library\n")
+    elif options.data is None:
         sys.stdout.write("BENCH_DATA names no folder with data/medquad: the base is the starter library\n")
     else:
         for name in ("articles", "medquad"):
             questions = options.data / "eval" / f"{name}-dev.jsonl"
             found[name] = Collection(name, options.data / "data" / name, questions, None)
     base = found.get("medquad", starter)
-    if options.index is not None and options.data is not None:
+    if options.index is not None and base.name != "starter":
         base = Collection(base.name, base.corpus, base.questions, options.index)
     also = [found[name] for name in options.collections.split(",") if name in found and name != base.name]
     return base, also
@@ -112,13 +122,16 @@ def main(arguments: list[str] | None = None) -> int:
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         base, also = collections(options)
         limits = Limits(options.limit_s, int(options.memory_gb * 1e9))
-        told = {
+        told: dict[str, Any] = {
             "command": command_of(options),
             "machine": machine(),
             "versions": versions(),
             "limits": {"build_s": limits.seconds, "ask_s": options.ask_s, "memory_gb": options.memory_gb},
             "base": base.name,
         }
+        options.results.parent.mkdir(parents=True, exist_ok=True)
+        if n_dropped := drop_other_machines(options.results, told["machine"]):
+            sys.stdout.write(f"dropped {n_dropped} rows that another machine measured\n")
         add_row(options.results, Row(now, "run", "", "", told))
         run = Run(now, options, limits, chosen_sides(options.only))
         for collection in also:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -119,7 +120,8 @@ class Worker:
 
     def _last_words(self) -> str:
         lines = self._errors.read_text("utf-8", "replace").strip().splitlines() if self._errors.exists() else []
-        return lines[-1][:200] if lines else "no message"
+        # Folders are this machine's own and say nothing to a reader of the table.
+        return re.sub(r"(/[^\s/:'\"]+)+/", "", lines[-1])[:200] if lines else "no message"
 
 
 @contextmanager

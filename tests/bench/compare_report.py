@@ -262,21 +262,21 @@ def _starting(rows: Sequence[Row]) -> Iterator[str]:
 def _quality(rows: Sequence[Row]) -> Iterator[str]:
     yield "\n## Quality\n"
     yield (
-        "Labelled questions; a returned passage is right when it and a labelled span share half of either, whichever "
-        "side cut it. Intervals are 95 %, by bootstrap over questions. `answered`: the share of questions that got "
-        "passages at all, at each side's default; near is on the library's subject with nothing in it that answers, "
-        "far is on another subject. The peers always answer, whatever is asked."
+        "Labelled questions, n of them with a label that the collection holds; a returned passage is right when it and "
+        "a labelled span share half of either, whichever side cut it. Intervals are 95 %, by bootstrap over questions. "
+        "`answered`: the share of questions that got passages at all, at each side's default; near is on the library's "
+        "subject with nothing in it that answers, far is on another subject. The peers always answer, whatever is asked."
     )
     for size, n in sizes(rows, ["quality"]):
         found = _of(rows, "quality", size)
-        yield f"\n**{describe(size, n, rows)}, {found[0].values['n']} questions with a label**"
+        yield f"\n**{describe(size, n, rows)}**"
         lines = []
         for row in found:
             v = row.values
             hits = [_estimate(v[m]) for m in ("hit@1", "hit@3", "hit@5", "mrr@10")]
             shares = [_share(v[f"answered_{g}"]) for g in ("answerable", "near", "far")]
-            lines.append([name_of(row.side), *hits, *shares])
-        header = ["side", "hit@1", "hit@3", "hit@5", "MRR@10", "answered", "near answered", "far answered"]
+            lines.append([name_of(row.side), str(v["n"]), *hits, *shares])
+        header = ["side", "n", "hit@1", "hit@3", "hit@5", "MRR@10", "answered", "near answered", "far answered"]
         yield from _table(header, lines)
 
 

@@ -70,9 +70,23 @@ def compact(path: Path) -> None:
     kept = {id(row) for row in latest(rows).values()}
     kept |= {id(row) for row in {(row.run, *row.key): row for row in rows if row.side == CONTROL}.values()}
     heads = [row for row in read_rows(path) if row.measure == "run" and row.run in runs]
-    lines = [asdict(row) for row in (*heads, *(row for row in rows if id(row) in kept and row.run in runs))]
+    _replace(path, [*heads, *(row for row in rows if id(row) in kept and row.run in runs)])
+
+
+def drop_other_machines(path: Path, machine: dict[str, str]) -> int:
+    """Drop the rows of runs on another processor or with other cores or memory; return how many."""
+    rows = read_rows(path)
+    same = ("processor", "cores", "memory")
+    here = {r.run for r in rows if r.measure == "run" and all(r.values["machine"][k] == machine[k] for k in same)}
+    kept = [row for row in rows if row.run in here]
+    if len(kept) < len(rows):
+        _replace(path, kept)
+    return len(rows) - len(kept)
+
+
+def _replace(path: Path, rows: Iterable[Row]) -> None:
     aside = path.with_suffix(".new")
-    aside.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    aside.write_text("".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rows), "utf-8")
     aside.replace(path)
 
 

@@ -19,7 +19,7 @@ from compare_process import HttpWorker, Limits, Meter, SideFailed, Worker, first
 from compare_quality import Judged, judge, place_labels, summarise
 from compare_rows import Row, add_row, latency, spread
 from compare_side import Job
-from compare_size import Collection, Entry, Places, SizeRun
+from compare_size import VARIANTS, Collection, Entry, Places, SizeRun
 
 from index.snapshot import Snapshot, open_snapshot
 from index.store import IndexDir
@@ -28,6 +28,7 @@ from service.questions import LabelledQuestion, read_questions
 SMALL = 50_000  # up to here builds and starts are repeated
 EMBEDDED = 5_000  # up to here every side makes its vectors itself
 HTTP = "citewell-http"
+# With medquad as the base, and without; quick takes the starter library whatever is at hand.
 FULL_SIZES, WITHOUT_DATA, QUICK_SIZES = "2000,base,350000,1000000", "base,2000", "base,500"
 _WARM_UP = 3
 _PAUSE_S = 0.01
@@ -92,15 +93,22 @@ class Run:
                 self._build(size_run.entries(embeds=False, name="ready"), label, plan.n_passages, "index")
             built = self._build(entries, label, plan.n_passages, "build" if embeds else "index")
             self._start(built, label, asked[0].text, plan.n_passages)
-            replies = self._ask(built, label, asked, with_http=True)
-            if plan.kind == "whole" and not self._options.quick:
-                others = self._build(size_run.variants(base, embeds=embeds), label, plan.n_passages, "variant")
-                replies |= self._ask(others, label, asked, with_http=False)
-                built += others
+            replies = self._ask(built, label, asked)
             if plan.kind == "whole":
-                self._judge(built, label, asked, replies, base, own_split=embeds)
+                # Where vectors were ready, the peers had Citewell's: good for clocks, not for judging.
+                fair = [entry for entry in built if embeds or entry.side == "citewell"]
+                self._judge(fair, label, asked, replies, base, own_split=embeds)
+                for group in size_run.variants(base, self._variants(embeds=embeds)):
+                    others = self._build(group, label, plan.n_passages, "variant")
+                    replies = self._ask(others, label, asked, measure="ask-variant")
+                    self._judge(others, label, asked, replies, base, own_split=False)
         if not self._options.keep:
             shutil.rmtree(folder)
+
+    def _variants(self, *, embeds: bool) -> list[str]:
+        """Return the variants to judge: none in a quick run, and none that sides made themselves."""
+        wanted = [name for name in VARIANTS if name in self._options.variants.split(",")]
+        return [] if self._options.quick else [name for name in wanted if name == VARIANTS[0] or not embeds]
 
     def _index_of(self, collection: Collection) -> Path:
         """Return an index of a collection, built once in the work folder where none was given."""
@@ -179,34 +187,39 @@ class Run:
         return found
 
     def _ask(
-        self, entries: list[Entry], label: str, asked: list[LabelledQuestion], *, with_http: bool
+        self, entries: list[Entry], label: str, asked: list[LabelledQuestion], measure: str = "ask"
     ) -> dict[str, list[dict[str, Any]]]:
-        """Ask every question of every side, in turn; a side that used up its time gets no more."""
+        """
+        Ask every question of every side, in turn; a side that used up its time gets no more.
+
+        What is asked to be judged may take four times as long: shares of fewer questions can't be compared.
+        """
+        seconds = self._options.ask_s * (1 if measure == "ask" else 4)
         replies: dict[str, list[dict[str, Any]]] = {}
         failed: dict[str, str] = {}
         meter = Meter()
         with ExitStack() as opened:
             workers: dict[str, Any] = {}
-            for name, opener in self._openers(entries, with_http=with_http):
+            for name, opener in self._openers(entries, with_http=measure == "ask"):
                 try:
                     workers[name] = opener()
                     opened.callback(workers[name].end)
                     first_answer(workers[name], asked[0].text, self._limits.seconds)
                     for question in asked[:_WARM_UP]:
                         workers[name].ask({"question": question.text})
-                    workers[name].allow(self._options.ask_s * 8)  # it waits while others are asked
+                    workers[name].allow(seconds * 8)  # it waits while others are asked
                 except SideFailed as error:
                     failed[name] = str(error)
                     workers.pop(name, None)
                     continue
                 replies[name] = []
-            _ask_in_turn(workers, asked, replies, failed, self._options.ask_s)
+            _ask_in_turn(workers, asked, replies, failed, seconds)
             held = {name: _memory(worker) for name, worker in workers.items() if name not in failed}
         others = meter.others()
         for name in (*replies, *(n for n in failed if n not in replies)):
             times = [reply["ms"] for reply in replies.get(name, [])]
             values = {"ms": times, "n": len(times), "failed": failed.get(name, ""), "memory": held.get(name, {})}
-            self.keep("ask", label, name, values | (latency(times) if times else {}), others)
+            self.keep(measure, label, name, values | (latency(times) if times else {}), others)
         return replies
 
     def _judge(

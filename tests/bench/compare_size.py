@@ -5,7 +5,7 @@ The material of one size on the disk, and who is measured on it. Measures nothin
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,11 @@ from compare_quality import Place
 from compare_side import Job
 
 from index.snapshot import Snapshot
+
+
+# Passages that peers are judged with besides: title and headings before the text; the text alone, where the sides did
+# not embed it themselves; and Haystack's own splitting, likewise. The quickest to make comes first.
+VARIANTS = ("headings", "alone", "own-split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +73,35 @@ class SizeRun:
             write_documents(self._folder / "documents.jsonl", base, self._plan)
         if embeds:
             self._copy_files()
-        if embeds and self._plan.kind == "whole":
-            return
-        if self._plan.kind == "whole":
-            self._embed(self._texts)
-        else:
+        if not (embeds and self._plan.kind == "whole"):
             write_vectors(self._texts, self._plan.n_passages, iter_vectors(base, self._plan))
 
     def entries(self, *, embeds: bool, name: str = "") -> list[Entry]:
         """Return one entry for each side."""
         return [self._entry(side, side, self._texts, embeds=embeds, name=name) for side in self._sides]
 
-    def variants(self, base: Snapshot, *, embeds: bool) -> list[Entry]:
-        """Return the peers with other passages: with title and headings before the text, and split by themselves."""
-        found = []
-        headed = self._folder / "headed"
-        write_texts(headed, base, self._plan, headed=True)
-        # The same input as Citewell's, so its vectors are the ones that the model makes of it.
-        write_vectors(headed, self._plan.n_passages, iter_vectors(base, self._plan))
-        for side in self._sides:
-            if side != "citewell":
-                found.append(self._entry(f"{side}+headings", side, headed, embeds=False, name="headed"))
-        if "haystack" in self._sides and not embeds:
-            chunks = self._folder / "chunks"
-            entry = self._entry("haystack+own-split", "haystack", chunks, embeds=False, name="chunks")
-            with working("haystack", "split", entry.job, self._limits) as worker:
-                worker.read()
-            self._embed(chunks)
-            found.append(entry)
-        return found
+    def variants(self, base: Snapshot, wanted: Sequence[str]) -> Iterator[list[Entry]]:
+        """Yield the peers with other passages, each group made when it is asked for; VARIANTS says which there are."""
+        peers = [side for side in self._sides if side != "citewell"]
+        for name in wanted:
+            folder = self._folder / name
+            if name == "own-split":
+                if "haystack" not in peers:
+                    continue
+                entry = self._entry(f"haystack+{name}", "haystack", folder, embeds=False, name=name)
+                with working("haystack", "split", entry.job, self._limits) as worker:
+                    worker.read()
+                self._embed(folder)
+                yield [entry]
+                continue
+            write_texts(folder, base, self._plan, headed=name == "headings")
+            if name == "headings":
+                # The same input as Citewell's, so its vectors are the ones that the model makes of it.
+                write_vectors(folder, self._plan.n_passages, iter_vectors(base, self._plan))
+                yield [self._entry(f"{side}+{name}", side, folder, embeds=False, name=name) for side in peers]
+            else:
+                self._embed(folder)
+                yield [self._entry(side, side, folder, embeds=False, name=name) for side in peers]
 
     def _entry(self, label: str, side: str, texts: Path, *, embeds: bool, name: str = "") -> Entry:
         folder = self._folder / f"{side}{name}"
