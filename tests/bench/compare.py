@@ -19,6 +19,7 @@ import argparse
 import importlib.util
 import os
 import shlex
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,6 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure what was asked for, then write the report."""
     options = parse(arguments)
     if not options.report_only:
+        # Whoever ends this program ends what it started.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         base, also = collections(options)
         limits = Limits(options.limit_s, int(options.memory_gb * 1e9))

@@ -64,6 +64,7 @@ def draw(rows: Sequence[Row], folder: Path) -> Iterator[Path]:
             x, y = zip(*points, strict=True)
             axis.plot(x, y, marker="o", markersize=3, color=_COLOURS[side], label=NAMES[side])
         axis.set(title=title, xlabel="passages", ylabel=unit, xscale="log", yscale="log")
+        axis.minorticks_off()  # they were most of the file
         axis.grid(visible=True, alpha=0.3)
     lines, labels = axes.flat[3].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside lower center", ncols=len(labels))

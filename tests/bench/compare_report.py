@@ -265,7 +265,7 @@ def _quality(rows: Sequence[Row]) -> Iterator[str]:
         "Labelled questions, n of them with a label that the collection holds; a returned passage is right when it and "
         "a labelled span share half of either, whichever side cut it. Intervals are 95 %, by bootstrap over questions. "
         "`answered`: the share of questions that got passages at all, at each side's default; near is on the library's "
-        "subject with nothing in it that answers, far is on another subject. The peers always answer, whatever is asked."
+        "subject with nothing in it that answers, far is on another subject. Peers have no such thing as not answering."
     )
     for size, n in sizes(rows, ["quality"]):
         found = _of(rows, "quality", size)

@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from compare_material import make_plan
-from compare_process import HttpWorker, Limits, Meter, SideFailed, Worker, first_answer, folder_bytes, working
+from compare_process import (
+    HttpWorker,
+    Limits,
+    Meter,
+    SideFailed,
+    Worker,
+    first_answer,
+    folder_bytes,
+    read_through,
+    working,
+)
 from compare_quality import Judged, judge, place_labels, summarise
 from compare_rows import Row, add_row, latency, spread
 from compare_side import Job
@@ -156,8 +166,10 @@ class Run:
     def _start(self, entries: list[Entry], label: str, question: str, n: int) -> None:
         """Measure from the process's start to its first answer, in turn."""
         starts: dict[str, list[float]] = {}
-        meter = Meter()
         failed: dict[str, str] = {}
+        for entry in entries:
+            read_through(entry.folder)
+        meter = Meter()
         for turn in range(self._repeats if n <= SMALL else 1):
             for name, opened in rotated(self._openers(entries, with_http=True), turn):
                 if name in failed:

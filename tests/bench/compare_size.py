@@ -24,7 +24,6 @@ from compare_side import Job
 
 from index.snapshot import Snapshot
 
-
 # Passages that peers are judged with besides: title and headings before the text; the text alone, where the sides did
 # not embed it themselves; and Haystack's own splitting, likewise. The quickest to make comes first.
 VARIANTS = ("headings", "alone", "own-split")
