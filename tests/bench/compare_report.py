@@ -297,36 +297,55 @@ def _against_us(rows: Sequence[Row]) -> Iterator[str]:
 
 def worse_figures(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a sentence for each figure in which a peer is better than Citewell by more than noise."""
-    last = latest(rows)
-    told = (
+    yield from _slower(rows)
+    for size, n in sizes(rows, ["ask"]):
+        for row, ours in _beside_ours(rows, "ask", size):
+            if row.values["n"] and ours.values["n"]:
+                yield from _worse_tails(row.values, ours.values, name_of(row.side), n)
+    for measure, value, verb in (("build", "peak", "building peaks at"), ("index", "disk", "the index takes")):
+        for size, n in sizes(rows, [measure]):
+            for row, ours in _beside_ours(rows, measure, size):
+                one, two = row.values.get(value, 0), ours.values.get(value, 0)
+                if 0 < one < two:
+                    yield (
+                        f"{name_of(row.side)}: {verb} {_mb(one)} MB at {n:,} passages, Citewell's {_mb(two)} "
+                        f"({two / one:.1f} times)."
+                    )
+    for size, n in sizes(rows, ["quality"]):
+        for row, ours in _beside_ours(rows, "quality", size):
+            for name in ("hit@1", "hit@3", "hit@5", "mrr@10"):
+                one, two = row.values[name], ours.values[name]
+                if one and two and one["value"] > two["value"]:
+                    yield (
+                        f"{name_of(row.side)}: {name} {one['value']:.3f} at {n:,} passages, Citewell's "
+                        f"{two['value']:.3f}."
+                    )
+
+
+def _slower(rows: Sequence[Row]) -> Iterator[str]:
+    for measure, value, verb in (
         ("build", "seconds", "builds"),
         ("index", "seconds", "makes an index of ready vectors"),
         ("ask", "ms", "answers"),
         ("start", "seconds", "starts"),
-    )
-    for measure, value, verb in told:
+    ):
         for size, n in sizes(rows, [measure]):
-            for row in _of(rows, measure, size):
-                other = None if row.side.startswith(OURS) else ratio(rows, measure, size, row.side, OURS, value)
-                if other is not None and other.median < 1 / _TELLING:
-                    yield f"{name_of(row.side)} {verb} {1 / other.median:.1f} times as fast at {n:,} passages."
-    for measure, value, verb in (("build", "peak", "building peaks at"), ("index", "disk", "the index takes")):
-        for size, n in sizes(rows, [measure]):
-            ours = last.get((measure, size, OURS))
-            for row in _of(rows, measure, size):
-                if row.side != OURS and ours is not None and 0 < row.values.get(value, 0) < ours.values.get(value, 0):
-                    times = ours.values[value] / row.values[value]
-                    yield (
-                        f"{name_of(row.side)}: {verb} {_mb(row.values[value])} MB at {n:,} passages, "
-                        f"Citewell's {_mb(ours.values[value])} ({times:.1f} times)."
-                    )
-    for size, n in sizes(rows, ["quality"]):
-        ours = last.get(("quality", size, OURS))
-        for row in _of(rows, "quality", size):
-            for measure in ("hit@1", "hit@3", "hit@5", "mrr@10"):
-                one, two = row.values[measure], ours.values[measure] if ours else None
-                if row.side != OURS and one and two and one["value"] > two["value"]:
-                    yield (
-                        f"{name_of(row.side)}: {measure} {one['value']:.3f} at {n:,} passages, Citewell's "
-                        f"{two['value']:.3f}."
-                    )
+            for row, _ in _beside_ours(rows, measure, size):
+                times = ratio(rows, measure, size, row.side, OURS, value)
+                if times is not None and 0 < times.median < 1 / _TELLING:
+                    yield f"{name_of(row.side)} {verb} {1 / times.median:.1f} times as fast at {n:,} passages."
+
+
+def _worse_tails(peer: dict[str, Any], ours: dict[str, Any], name: str, n: int) -> Iterator[str]:
+    for share in ("p95", "p99"):
+        if peer[share] * _TELLING < ours[share]:
+            yield f"{name}: {share} {peer[share]:,.1f} ms at {n:,} passages, Citewell's {ours[share]:,.1f}."
+    one, two = peer["memory"].get("rss", 0), ours["memory"].get("rss", 0)
+    if 0 < one < two:
+        yield f"{name} holds {_mb(one)} MB at {n:,} passages, Citewell {_mb(two)}."
+
+
+def _beside_ours(rows: Sequence[Row], measure: str, size: str) -> Iterator[tuple[Row, Row]]:
+    ours = latest(rows).get((measure, size, OURS))
+    if ours is not None:
+        yield from ((row, ours) for row in _of(rows, measure, size) if not row.side.startswith(OURS))
