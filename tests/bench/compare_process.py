@@ -191,7 +191,11 @@ class HttpWorker:
         """End the service."""
         self._connection.close()
         self._process.terminate()
-        self._process.wait(timeout=60)
+        try:
+            self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def _wait_for_port(self, within_s: float) -> int:
         until = time.monotonic() + within_s

@@ -207,9 +207,10 @@ def _built(rows: Sequence[Row], measure: str, size: str) -> Iterator[str]:
         )  # fmt: skip
     yield from _table(["side", "passages", "seconds", "passages/s", "times", "peak MB", "disk MB"], lines)
     for row in _of(rows, measure, size):
-        if row.side == OURS and row.values.get("phases"):
-            phases = ", ".join(f"{name} {s:.1f}" for name, s in row.values["phases"].items() if s >= 0.05)
-            yield f"\nCitewell's seconds: {phases}; nearest passages: {row.values['index']}."
+        if phases := row.values.get("phases"):
+            told = ", ".join(f"{name} {s:.1f}" for name, s in phases.items() if s >= 0.05)
+            index = f"; nearest passages: {row.values['index']}" if row.values.get("index") else ""
+            yield f"\n{NAMES[row.side]}'s seconds: {told}{index}."
 
 
 def _asking(rows: Sequence[Row]) -> Iterator[str]:

@@ -13,6 +13,7 @@ measured beside it.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -82,7 +83,8 @@ class HaystackSide:
         self._pipeline.connect("embedder", "writer")
 
     def build(self, job: Job) -> dict[str, Any]:
-        """Index and save."""
+        """Index and save; the tutorial does not save, but a process could then not be started on the index."""
+        begun = time.perf_counter()
         if job.embed:
             self._pipeline.run({"splitter": {"documents": self._documents}})
         else:
@@ -92,9 +94,11 @@ class HaystackSide:
                 rows = np.asarray(vectors[first : first + _AT_ONCE], dtype=np.float32).tolist()
                 batch = zip(self._ready[first : first + _AT_ONCE], rows, strict=True)
                 self._store.write_documents([replace(document, embedding=row) for document, row in batch])
+        indexed = time.perf_counter()
         job.folder.mkdir(parents=True)
         self._store.save_to_disk(str(job.folder / STORE))
-        return {"n": self._store.count_documents()}
+        phases = {"index": round(indexed - begun, 3), "save": round(time.perf_counter() - indexed, 3)}
+        return {"n": self._store.count_documents(), "phases": phases}
 
     def open(self, job: Job) -> None:
         """Load the store and make the pipeline that asks."""
