@@ -22,6 +22,7 @@ import shlex
 import signal
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import compare_report
 from compare_machine import machine, versions
-from compare_process import ROOT, Limits
+from compare_process import ROOT, Limits, SideFailed
 from compare_rows import CONTROL, Row, add_row, compact, drop_other_machines, read_rows
 from compare_run import Run, sizes_of
 from compare_size import VARIANTS, Collection
@@ -137,10 +138,13 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(f"dropped {n_dropped} rows that another machine measured\n")
         add_row(options.results, Row(now, "run", "", "", told))
         run = Run(now, options, limits, chosen_sides(options.only))
-        for collection in also:
-            run.measure_collection(collection)
-        for size in sizes_of(options, base):
-            run.measure_size(base, size)
+        steps = [partial(run.measure_collection, collection) for collection in also]
+        steps += [partial(run.measure_size, base, size) for size in sizes_of(options, base)]
+        for step in steps:
+            try:
+                step()
+            except SideFailed as error:  # in making what is measured; what was measured is kept
+                sys.stdout.write(f"left out: {error}\n")
         compact(options.results)
     rows = read_rows(options.results)
     if not rows:

@@ -23,8 +23,10 @@ ROOT = HERE.parents[1]
 _LOOK_S = 0.2
 # The service closes a connection that was idle for 5 s; other sides may take longer than that in between.
 _MOST_IDLE_S = 2.0
-# Whatever the limit of one side: the machine keeps this much, so that nothing else on it is killed.
+# Whatever the limit of one side: the machine keeps this much, so that nothing else on it is killed. Who holds a quarter
+# of the machine has to go then, not who happens to look first.
 _LEFT_FREE_BYTES = 1_500_000_000
+_MUCH = 0.25
 
 
 class SideFailed(Exception):
@@ -109,7 +111,7 @@ class Worker:
             resident = resident_bytes(self._process.pid)
             if resident > self._limits.memory_bytes:
                 self._why = f"held more than {self._limits.memory_bytes / 1e9:.0f} GB"
-            elif available_bytes() < _LEFT_FREE_BYTES and resident > _LEFT_FREE_BYTES:
+            elif memory_bytes("MemAvailable") < _LEFT_FREE_BYTES and resident > _MUCH * memory_bytes("MemTotal"):
                 self._why = f"held {resident / 1e9:.1f} GB and the machine ran out of memory"
             elif time.monotonic() > self._deadline:
                 self._why = f"took longer than {self._limits.seconds:.0f} s"
@@ -267,10 +269,10 @@ def resident_bytes(pid: int) -> int:
     return 0
 
 
-def available_bytes() -> int:
-    """Return how much memory the machine could still give."""
+def memory_bytes(name: str) -> int:
+    """Return what the system says of its memory: "MemTotal", or "MemAvailable", which it could still give."""
     for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return 0
 

@@ -102,7 +102,7 @@ class Run:
             if embeds and plan.kind != "whole":
                 self._build(size_run.entries(embeds=False, name="ready"), label, plan.n_passages, "index")
             built = self._build(entries, label, plan.n_passages, "build" if embeds else "index")
-            self._start(built, label, asked[0].text, plan.n_passages)
+            built = self._start(built, label, asked[0].text, plan.n_passages)
             replies = self._ask(built, label, asked)
             if plan.kind == "whole":
                 # Where vectors were ready, the peers had Citewell's: good for clocks, not for judging.
@@ -163,8 +163,8 @@ class Run:
             self.keep(measure, label, entry.label, values, others)
         return [entry for entry in entries if entry.label not in failed]
 
-    def _start(self, entries: list[Entry], label: str, question: str, n: int) -> None:
-        """Measure from the process's start to its first answer, in turn."""
+    def _start(self, entries: list[Entry], label: str, question: str, n: int) -> list[Entry]:
+        """Measure from the process's start to its first answer, in turn; return the sides that got that far."""
         starts: dict[str, list[float]] = {}
         failed: dict[str, str] = {}
         for entry in entries:
@@ -189,6 +189,7 @@ class Run:
         for name in (*starts, *(n for n in failed if n not in starts)):
             values = {"seconds": starts.get(name, []), "failed": failed.get(name, "")}
             self.keep("start", label, name, values, others)
+        return [entry for entry in entries if entry.label not in failed]
 
     def _openers(self, entries: list[Entry], *, with_http: bool) -> list[tuple[str, Callable[[], Any]]]:
         found: list[tuple[str, Callable[[], Any]]] = []

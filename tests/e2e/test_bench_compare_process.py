@@ -9,7 +9,7 @@ import compare
 import pytest
 from compare_material import iter_vectors as ready_vectors
 from compare_material import make_plan, read_texts, write_documents, write_texts, write_vectors
-from compare_process import Limits, SideFailed, available_bytes, working
+from compare_process import Limits, SideFailed, memory_bytes, working
 from compare_rows import Row, latest, read_rows
 from compare_run import Run
 from compare_side import Job
@@ -51,7 +51,7 @@ def test_run_keeps_a_row_of_every_measure(index: Path, tmp_path: Path) -> None:
     collection = Collection("three", index.parent / "corpus", tmp_path / "questions.jsonl", index)
     options = compare.parse(["--work", str(tmp_path / "work"), "--results", str(tmp_path / "r.jsonl"), "--quick"])
 
-    Run("now", options, Limits(300.0, available_bytes()), ["citewell", "plain"]).measure_size(collection, 0)
+    Run("now", options, Limits(300.0, memory_bytes("MemTotal")), ["citewell", "plain"]).measure_size(collection, 0)
 
     rows = latest(read_rows(tmp_path / "r.jsonl"))
     sides = {
@@ -88,7 +88,7 @@ def test_peer_finds_what_it_was_given(side: str, embed: bool, index: Path, tmp_p
     if importlib.util.find_spec(side) is None:
         pytest.skip(f"{side} is not installed: pip install --group bench")
     job = make_job(index, tmp_path, embed=embed)
-    limits = Limits(300.0, available_bytes())
+    limits = Limits(300.0, memory_bytes("MemTotal"))
 
     with working(side, "build", job, limits) as worker:
         built = worker.read()
@@ -121,7 +121,7 @@ def test_side_that_breaks_says_its_last_words(index: Path, tmp_path: Path) -> No
     job = make_job(index, tmp_path, embed=False)
 
     with (
-        working("plain", "ask", job, Limits(300.0, available_bytes())) as worker,
+        working("plain", "ask", job, Limits(300.0, memory_bytes("MemTotal"))) as worker,
         pytest.raises(SideFailed, match=r"could not open vectors\.faiss") as raised,
     ):
         worker.ask({"question": "nothing was built"})
