@@ -37,6 +37,7 @@ from compare_size import VARIANTS, Collection
 
 SIDES = {"citewell": "", "txtai": "txtai", "haystack": "haystack", "plain": ""}  # and what must be installed
 HERE = Path(__file__).parent
+MOST = 100_000_000  # passages; what the machine can't take is told in the table
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -70,9 +71,23 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         wrong = set(filter(None, given.split(","))) - set(known)
         if wrong:
             parser.error(f"no such {what}: {', '.join(sorted(wrong))}; there are {', '.join(known)}")
-    if options.data is not None and not (options.data / "data" / "medquad").is_dir():
-        parser.error(f"{options.data} has no folder data/medquad: name one that has (BENCH_DATA), or none")
+    if problem := _problem_of(options):
+        parser.error(problem)
     return options
+
+
+def _problem_of(options: argparse.Namespace) -> str:
+    """Return what can't be measured as asked for, before anything is; "" when all is well."""
+    sizes = [size for size in options.sizes.split(",") if size]
+    if wrong := [size for size in sizes if size != "base" and not (size.isdecimal() and 1 <= int(size) <= MOST)]:
+        return f'{", ".join(wrong)}: a size is "base" or a number of passages from 1 to {MOST:,}'
+    if options.data is not None:
+        for name in ("data/medquad", "eval/medquad-dev.jsonl"):
+            if not (options.data / name).exists():
+                return f"{options.data} has no {name}: name a folder that has (BENCH_DATA), or none"
+    if options.index is not None and not (options.index / "CURRENT").is_file():
+        return f"{options.index} is no finished index: name one (BENCH_INDEX), or none to have one built"
+    return ""
 
 
 def chosen_sides(only: str) -> list[str]:

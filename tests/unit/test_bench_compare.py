@@ -36,6 +36,13 @@ MACHINE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what somebody set for `make bench` out of the tests."""
+    for name in ("BENCH", "BENCH_DATA", "BENCH_INDEX", "BENCH_WORK"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def base(tmp_path: Path) -> Any:
     """Return an index of four documents with a folder where the exported encoder would be, and its snapshot."""
@@ -261,21 +268,36 @@ def test_results_that_are_kept_are_drawn_as_they_stand(tmp_path: Path) -> None:
     assert "--data BENCH_DATA" in report
 
 
-def test_options_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """This ensures that a wrong side or folder is told before anything is measured, and that quick is kept apart."""
-    for wrong in (["--only", "lucene"], ["--data", str(tmp_path)]):
-        with pytest.raises(SystemExit):
-            compare.parse(wrong)
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--only", "lucene"], "no such side: lucene; there are citewell, txtai, haystack, plain"),
+        (["--variants", "stemmed"], "no such variant: stemmed"),
+        (["--sizes", "base,many"], 'many: a size is "base" or a number of passages'),
+        (["--sizes", "0"], '0: a size is "base" or a number'),
+        (["--data", "FOLDER"], "has no data/medquad: name a folder that has (BENCH_DATA), or none"),
+        (["--index", "FOLDER"], "is no finished index: name one (BENCH_INDEX)"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, list) else "",
+)
+def test_options_are_checked(wrong: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """This ensures that what can't be measured is told before anything is, with what to do."""
+    with pytest.raises(SystemExit):
+        compare.parse([str(tmp_path) if word == "FOLDER" else word for word in wrong])
 
-    told = capsys.readouterr().err
-    assert "no such side: lucene" in told
-    assert "has no folder data/medquad" in told
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_quick_results_are_kept_apart() -> None:
+    """This ensures that a run of a few minutes does not replace the long run's figures."""
     assert compare.parse(["--quick"]).results.parent.name == "quick"
+    assert compare.parse([]).results == compare.HERE / "results.jsonl"
 
 
 def test_command_is_told_without_places(tmp_path: Path) -> None:
     """This ensures that the report names the command, with variables where this machine's folders were."""
-    (tmp_path / "data" / "medquad").mkdir(parents=True)
+    for name in ("data/medquad", "eval/medquad-dev.jsonl"):
+        (tmp_path / name).mkdir(parents=True)
     options = compare.parse(["--data", str(tmp_path), "--only", "citewell", "--sizes", "base"])
 
     command = compare.command_of(options)
