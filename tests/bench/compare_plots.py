@@ -31,7 +31,7 @@ PANELS: tuple[tuple[str, str, str, Callable[[Row], float]], ...] = (
     ("Disk", "MB", "index", lambda row: row.values["disk"] / 1e6),
     ("A whole question, median", "ms", "ask", lambda row: row.values["p50"]),
     ("A whole question, 95 %", "ms", "ask", lambda row: row.values["p95"]),
-    ("Resident memory while asking", "MB", "ask", lambda row: row.values["memory"]["rss"] / 1e6),
+    ("Resident memory while asking", "MB", "ask", lambda row: row.values["memory"].get("rss", 0) / 1e6),
 )
 
 
@@ -42,8 +42,10 @@ def curves(rows: Sequence[Row], measure: str, value: Callable[[Row], float]) -> 
     for size, n in sizes(rows, ["index"]):
         for side in NAMES:
             row = last.get((measure, size, side))
-            if row is not None and (row.values.get("seconds") or row.values.get("ms")) and n:
-                found.setdefault(side, []).append((n, value(row)))
+            if row is None or not n or not (row.values.get("seconds") or row.values.get("ms")):
+                continue
+            if (point := value(row)) > 0:  # memory is not known of a side that was ended while it was asked
+                found.setdefault(side, []).append((n, point))
     return found
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import re
 import subprocess
@@ -61,18 +62,25 @@ class Worker:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
             )
-        self._deadline = time.monotonic() + limits.seconds
+        self._allowed_s = limits.seconds
+        self._deadline = time.monotonic() + self._allowed_s
         self._watch = threading.Thread(target=self._run_watch, daemon=True)
         self._watch.start()
 
-    def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, asked: dict[str, Any], within_s: float | None = None) -> dict[str, Any]:
         """
         Send one line and return the line that answers.
+
+        Args:
+            within_s: seconds that it may take; those of the limits where not given. Between two calls it may wait
+                as long as others take.
 
         Raises:
             SideFailed: it ended, or was ended because it took too long or too much.
         """
         assert self._process.stdin is not None
+        self._allowed_s = within_s or self._limits.seconds
+        self._deadline = time.monotonic() + self._allowed_s
         with suppress(OSError):
             self._process.stdin.write(json.dumps(asked).encode() + b"\n")
             self._process.stdin.flush()
@@ -83,15 +91,12 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if line:
+            self._deadline = math.inf
             found: dict[str, Any] = json.loads(line)
             return found
         self._process.wait()
         self._watch.join()
         raise SideFailed(self._why or f"ended with code {self._process.returncode}: {self._last_words()}")
-
-    def allow(self, seconds: float) -> None:
-        """Let it run for so long from now."""
-        self._deadline = time.monotonic() + seconds
 
     def end(self) -> None:
         """Close its input and wait; kill it if that does not suffice."""
@@ -114,7 +119,7 @@ class Worker:
             elif memory_bytes("MemAvailable") < _LEFT_FREE_BYTES and resident > _MUCH * memory_bytes("MemTotal"):
                 self._why = f"held {resident / 1e9:.1f} GB and the machine ran out of memory"
             elif time.monotonic() > self._deadline:
-                self._why = f"took longer than {self._limits.seconds:.0f} s"
+                self._why = f"took longer than {self._allowed_s:.0f} s"
             if self._why:
                 self._process.kill()
                 return
@@ -163,11 +168,12 @@ class HttpWorker:
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         self._last_used = 0.0
 
-    def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, asked: dict[str, Any], within_s: float = 60.0) -> dict[str, Any]:
         """Answer like `Worker.ask`; the time is that from sending to having the whole body. Raises SideFailed."""
         if "memory" in asked:
             return memory_of(self._process.pid)
         body = json.dumps({"question": asked["question"], "top_k": 10}).encode()
+        self._connection.timeout = within_s
         try:
             if time.monotonic() - self._last_used > _MOST_IDLE_S:
                 self._connection.close()
@@ -185,9 +191,6 @@ class HttpWorker:
         found = json.loads(content)
         places = [[p["document"]["id"], p["start"], p["end"]] for p in found["passages"]]
         return {"ms": round(taken, 3), "found": places, "answered": found["answered"], "others": {}}
-
-    def allow(self, seconds: float) -> None:
-        """Answers are quick; there is nothing to allow."""
 
     def end(self) -> None:
         """End the service."""

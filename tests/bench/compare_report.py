@@ -232,11 +232,10 @@ def _asking(rows: Sequence[Row]) -> Iterator[str]:
                 lines.append([NAMES[row.side], v["failed"], *["–"] * 7])
                 continue
             found = ratio(rows, "ask", size, row.side, OURS, "ms")
-            memory = v["memory"]
-            lines.append(
-                [NAMES[row.side], str(v["n"]), *(f"{v[p]:,.1f}" for p in ("p50", "p95", "p99")),
-                 _times(found, row.side) + _mark(row), *(_mb(memory.get(kind, 0)) for kind in ("rss", "pss", "own"))]
-            )  # fmt: skip
+            asked = f"{v['n']}, then it {v['failed']}" if v["failed"] else str(v["n"])
+            taken = [f"{v[p]:,.1f}" for p in ("p50", "p95", "p99")]
+            held = [_mb(v["memory"].get(kind, 0)) if v["memory"] else "–" for kind in ("rss", "pss", "own")]
+            lines.append([NAMES[row.side], asked, *taken, _times(found, row.side) + _mark(row), *held])
         header = ["side", "questions", "p50 ms", "p95 ms", "p99 ms", "times", "resident MB", "share MB", "own MB"]
         yield from _table(header, lines)
 

@@ -115,9 +115,10 @@ def latency(values: Sequence[float]) -> dict[str, float]:
     return {name: percentile(values, share) or 0.0 for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
 
 
-def pairwise_ratio(side: Sequence[float], other: Sequence[float]) -> Spread:
-    """Return the ratio of two sides that did the same things in turn: the median over the pairs."""
-    return spread([a / b for a, b in zip(side, other, strict=False) if b > 0])
+def pairwise_ratio(side: Sequence[float], other: Sequence[float]) -> Spread | None:
+    """Return the ratio of two sides that did the same things in turn: the median over the pairs, None without any."""
+    found = [a / b for a, b in zip(side, other, strict=False) if b > 0]
+    return spread(found) if found else None
 
 
 def ratio(rows: Sequence[Row], measure: str, size: str, side: str, to: str, name: str) -> Spread | None:
@@ -138,6 +139,8 @@ def ratio(rows: Sequence[Row], measure: str, size: str, side: str, to: str, name
         return None
     ours = pairwise_ratio(_list(one.values[name]), _list(control[one.run].values[name]))
     theirs = pairwise_ratio(_list(other.values[name]), _list(control[other.run].values[name]))
+    if ours is None or theirs is None or not theirs.low:
+        return None
     return Spread(ours.median / theirs.median, ours.low / theirs.high, ours.high / theirs.low, min(ours.n, theirs.n))
 
 

@@ -220,7 +220,6 @@ class Run:
                     first_answer(workers[name], asked[0].text, self._limits.seconds)
                     for question in asked[:_WARM_UP]:
                         workers[name].ask({"question": question.text})
-                    workers[name].allow(seconds * 8)  # it waits while others are asked
                 except SideFailed as error:
                     failed[name] = str(error)
                     workers.pop(name, None)
@@ -290,7 +289,7 @@ def _ask_in_turn(
             # Threads of the side before spin for a moment before they sleep; this side must not pay for it.
             time.sleep(_PAUSE_S)
             try:
-                reply = workers[name].ask({"question": question.text})
+                reply = workers[name].ask({"question": question.text}, seconds)
             except SideFailed as error:
                 failed[name] = str(error)
                 continue

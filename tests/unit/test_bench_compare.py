@@ -168,7 +168,8 @@ def test_ratio_is_over_pairs() -> None:
     """This ensures that a slow question, slow for both, moves no ratio; and that few values show their whole range."""
     found = compare_rows.pairwise_ratio([2.0, 200.0, 6.0], [1.0, 100.0, 2.0])
 
-    assert (found.median, found.low, found.high, found.n) == (2.0, 2.0, 3.0, 3)
+    assert found == compare_rows.Spread(2.0, 2.0, 3.0, 3)
+    assert compare_rows.pairwise_ratio([], [1.0]) is None
     assert compare_rows.spread(list(range(1, 10))).low == 3.0
 
 
@@ -226,6 +227,8 @@ def results() -> list[Row]:
         row("txtai", measure="index", failed="took longer than 10 s"),
         asked("citewell", 5.0),
         replace(asked("haystack", 50.0), others=1.5),
+        row("txtai", ms=[9.0], n=1, p50=9.0, p95=9.0, p99=9.0, memory={}, failed="took longer than 10 s"),
+        row("citewell-http", ms=[], n=0, memory={}, failed="the service answered 503"),
         row("citewell", measure="start", seconds=[1.0], failed=""),
         row("citewell", measure="quality", **quality),
         row("haystack+own-split", measure="quality", **quality),
@@ -239,6 +242,8 @@ def test_report_tells_what_is_against_us_and_what_failed() -> None:
     assert "- plain script makes an index of ready vectors 4.0 times as fast at 1,000 passages." in report
     assert "| txtai | took longer than 10 s |" in report
     assert "| Haystack | 9 | 50.0 | 50.0 | 50.0 | 10.0 (10.0–10.0) * |" in report
+    assert "| txtai | 1, then it took longer than 10 s |" in report
+    assert "| Citewell over HTTP | the service answered 503 |" in report
     assert "Other work ran on the machine" in report
     assert "**1,000 passages (all of base)**" in report
     assert "Haystack, its own splitting" in report
@@ -253,7 +258,12 @@ def test_curves_leave_out_what_was_not_taken(tmp_path: Path) -> None:
     (path,) = compare_plots.draw(results(), tmp_path)
 
     assert panels["Index from ready vectors"] == {"citewell": [(1000, 4.0)], "plain": [(1000, 1.0)]}
-    assert panels["A whole question, median"] == {"citewell": [(1000, 5.0)], "haystack": [(1000, 50.0)]}
+    assert panels["A whole question, median"] == {
+        "citewell": [(1000, 5.0)],
+        "txtai": [(1000, 9.0)],
+        "haystack": [(1000, 50.0)],
+    }
+    assert panels["Resident memory while asking"].keys() == {"citewell", "haystack"}
     assert 1_000 < path.stat().st_size < 200_000
 
 
