@@ -12,11 +12,20 @@ CORPUS ?= corpus
 INDEX_DIR ?= var/index
 HOST ?= 127.0.0.1
 PORT ?= 8000
+# `make bench`: a folder with data/medquad, data/articles and eval/NAME-dev.jsonl (not ours to give; without it the
+# starter library is the base), a finished index of data/medquad to save building one, a folder to work in,
+# "quick" for a few minutes, and further options of tests/bench/compare.py.
+BENCH_DATA ?=
+BENCH_INDEX ?=
+BENCH_WORK ?= var/bench
+BENCH ?=
+BENCH_ARGS ?=
+export BENCH_DATA BENCH_INDEX BENCH_WORK BENCH
 # Nothing is fetched from a model hub, whatever the libraries would like to do.
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run build serve test check format lint types imports quality samples clean
+.PHONY: help install run build serve test check format lint types imports quality bench samples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -62,6 +71,10 @@ imports: install ## check who may import whom
 
 quality: build ## measure the starter library's own questions
 	$(CITEWELL) eval tests/quality/starter-questions.jsonl --index-dir $(INDEX_DIR)
+
+bench: install ## measure Citewell beside txtai, Haystack and a plain script; BENCH=quick takes minutes
+	$(PY) -m pip install -q --group bench
+	$(PY) tests/bench/compare.py $(BENCH_ARGS)
 
 samples: install ## make the starter library's pdf, docx and epub files anew
 	$(PY) tests/data/make_starter_library.py
