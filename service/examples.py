@@ -77,6 +77,7 @@ ASK_RESPONSE: dict[str, Any] = {
                 {"text": _TEXT[_FIRST_SENTENCE:], "evidence": False},
             ],
             "also_in": [],
+            "answers": 0.83,
         }
     ],
     "nearest": [],

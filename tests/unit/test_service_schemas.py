@@ -18,11 +18,11 @@ from index.testing import write_tiny_snapshot
 from ingest.model import SourceType
 from service import examples
 from service.answer import Scores
+from service.health_schemas import Health
 from service.schemas import (
     AskRequest,
     AskResponse,
     DocumentPage,
-    Health,
     LibraryDocumentOut,
     PassageReply,
     _Model,
@@ -79,7 +79,7 @@ def test_answer_has_exactly_the_shape_of_the_design(tmp_path: Path) -> None:
     ]
     assert list(passage) == [
         *("id", "rank", "score", "text", "start", "end", "evidence", "segments", "heading_path", "pages"),
-        *("document", "citation", "proof", "also_in"),
+        *("document", "citation", "proof", "also_in", "answers"),
     ]
     assert passage["evidence"] == [{"start": 12, "end": 46}]
     assert [s["type"] for s in passage["citation"]["selectors"]] == ["TextQuoteSelector", "TextPositionSelector"]
