@@ -210,7 +210,7 @@ from pathlib import Path
 from index.errors import ModelUnusable
 from index import encoder
 try:
-    encoder._open_session(Path({str(tmp_path)!r}))
+    encoder.open_session({str(tmp_path)!r}, Path(), ModelUnusable, "")
 except ModelUnusable:
     pass
 assert "onnxruntime" in sys.modules

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from time import thread_time
+from typing import Any
 
 import pytest
 from serving import build_index
@@ -26,6 +27,8 @@ DOCUMENTS = {
 QUESTIONS = [f"How long does {topic} last on day {i}?" for i, topic in enumerate(TOPICS * 3)]
 # Processor time of a question over that of its encoding. It was 1.6 when this was written, of which 1 is the model.
 MOST = 4.0
+# The same over the time of encoding and judging together, where most of it is the judge's.
+MOST_JUDGED = 1.8
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,7 @@ def test_a_question_is_mostly_the_model(
 ) -> None:
     """This ensures that nothing around the model becomes several times as slow without anybody noticing."""
     snapshot, encoder = served
-    policy, board = policy_for(Settings(), snapshot), board_for(Settings())
+    policy, board = policy_for(Settings(judge=False), snapshot), board_for(Settings())
 
     def answer(text: str) -> bytes:
         answer = answer_question(parse_question(text), snapshot, encoder, policy, notices=board)
@@ -65,3 +68,30 @@ def test_a_question_is_mostly_the_model(
 
     record_property("ratio", round(whole / bare, 2))
     assert 1.0 < whole / bare < MOST
+
+
+def test_a_judged_question_is_mostly_the_models(
+    served: tuple[Snapshot, OnnxQueryEncoder], record_property: pytest.RecordProperty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This ensures that little is done beside encoder and judge, and that the judge is asked once a question."""
+    snapshot, encoder = served
+    policy = policy_for(Settings(), snapshot)
+    assert policy.judging is not None
+    in_judge: list[float] = []
+    judge, log_odds = policy.judging.judge, policy.judging.judge.log_odds
+
+    def timed(*arguments: Any) -> tuple[float, ...]:
+        started = thread_time()
+        found = log_odds(*arguments)
+        in_judge.append(1000 * (thread_time() - started))
+        return found
+
+    monkeypatch.setattr(judge, "log_odds", timed)
+    answer_question(parse_question("warm up"), snapshot, encoder, policy)
+    in_judge.clear()
+    bare = median_ms(lambda text: encoder.encode_queries([text]))
+    whole = median_ms(lambda text: answer_question(parse_question(text), snapshot, encoder, policy))
+
+    record_property("ratio", round(whole / (bare + statistics.median(in_judge)), 2))
+    assert len(in_judge) == 3 * len(QUESTIONS)
+    assert whole / (bare + statistics.median(in_judge)) < MOST_JUDGED

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BUILD = """
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from index.build import BuildConfig, build_index
 from index.executor import LocalExecutor
 
 if __name__ == "__main__":
+    # A shell starts what runs in the background with Ctrl-C ignored, and so its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     config = BuildConfig(make_executor=partial(LocalExecutor, n_workers=2, alone_s=0.0))
     build_index(folder / "corpus", folder / "index", SlowCounter(folder / "started"), config)
@@ -70,7 +73,10 @@ def test_no_worker_outlives_its_build(tmp_path: Path, ending: signal.Signals) ->
         workers = children(process.pid)
         # As a terminal does it: the whole group hears of Ctrl-C.
         (os.killpg if ending is signal.SIGINT else os.kill)(process.pid, ending)
-        exit_code = process.wait(30)
+        try:
+            exit_code = process.wait(30)
+        finally:
+            process.kill()
         gone = wait_for(lambda: not any(is_alive(worker) for worker in workers), 20)
 
     assert busy
