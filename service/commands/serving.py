@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import resource
 import signal
@@ -25,6 +26,17 @@ from service.metrics import Metrics, forget_process
 from service.operator_files import OperatorFiles, open_files
 from service.runtime import EncoderShelf, open_live
 from service.settings import Settings
+
+# glibc keeps what threads let go in up to eight heaps a core. With two, 700 mixed questions take a process from 374 to
+# 377 MB; as it comes, anything between 390 and 510 was seen.
+_M_ARENA_MAX, _MOST_ARENAS = -8, 2
+
+
+def bound_heaps() -> None:
+    """Let all threads of this process share few heaps; does nothing where the C library has no such switch."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _MOST_ARENAS)
 
 
 def run_serve(settings: Settings) -> int:
@@ -77,6 +89,7 @@ def make_app(settings: Settings, files: OperatorFiles | None = None, metrics_fol
         metrics_folder: where the processes put their figures together; None for a single one.
     """
     configure_logging(settings.log_level)
+    bound_heaps()
     files = files or open_files(settings)
     encoders = EncoderShelf(settings.index_dir, settings.query_encoder)
     metrics = Metrics(metrics_folder) if settings.metrics else None

@@ -27,8 +27,8 @@ def write(folder: Path, part: str, limit: int) -> Any:
     [
         ("dense", 0),
         ("dense", 45),
-        ("dense", 1_000_000),
-        ("dense", 1_280_000),
+        ("dense", 500_000),
+        ("dense", 640_000),
         ("evidence", 0),
         ("evidence", 100_000),
         ("evidence", 640_100),
