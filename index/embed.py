@@ -8,6 +8,7 @@ of the text alone and of each sentence.
 
 from __future__ import annotations
 
+import os
 import sys
 from bisect import bisect_left
 from collections import deque
@@ -219,7 +220,8 @@ class SentenceTransformerEmbedder:
         hundreds of times in it, and whenever another program takes one of the cores.
         """
         torch = import_torch()
-        n_cores = self._threads or torch.get_num_threads()
+        # Not torch's number: once a worker has set its own, every thread begun later is told that one.
+        n_cores = self._threads or len(os.sched_getaffinity(0))
         n_workers = min(n_cores, _MOST_THREADS)
         before = sys.getswitchinterval()
         # A batch is some hundred short calls; after each one its thread wants the interpreter back at once.
