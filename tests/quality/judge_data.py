@@ -39,12 +39,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from judge_nearest import IndexNearest
 from judge_questions import Aspect, Frames, Slot, ask, read_aspects, street_names
 from near_unanswerable import _is_covered, _name
 
-from index.encoder import OnnxQueryEncoder, open_encoder
+from index.encoder import open_encoder
 from index.snapshot import Snapshot, open_snapshot
 from index.store import IndexDir
 from ingest.model import Passage
@@ -298,39 +299,6 @@ def read_subjects(snapshot: Snapshot, held_ids: set[str]) -> list[Subject]:
         for document_id, title in documents.items()
         if len(title) <= MAX_SUBJECT_CHARS and passages[document_id]
     ]
-
-
-class IndexNearest:
-    """Nearest by the index's own vectors; a question is encoded once."""
-
-    def __init__(self, snapshot: Snapshot, encoder: OnnxQueryEncoder) -> None:
-        self._snapshot, self._encoder = snapshot, encoder
-        self._last: tuple[str, Any] = ("", None)
-
-    def __call__(self, question: str, among: Sequence[int] | None, depth: int) -> list[int]:
-        """Return the ordinals of the likest passages."""
-        import numpy as np
-
-        if among is not None and len(among) == 1:
-            return list(among)
-        vector = self._vector(question)
-        if among is None:
-            return [int(o) for o in self._snapshot.dense.search(vector, depth)[0]]
-        ordinals = np.array(sorted(among), dtype=np.int64)
-        similarity = self._snapshot.dense.similarities(vector, ordinals)
-        return [int(ordinals[i]) for i in np.argsort(-similarity, kind="stable")[:depth]]
-
-    def best_sentence(self, question: str, ordinal: int, without: int | None = None) -> int:
-        """Return which sentence of a passage is likest to the question, counted without the one left out."""
-        import numpy as np
-
-        row = self._snapshot.evidence.similarities(self._vector(question), np.array([ordinal], dtype=np.int64))[0][1:]
-        return int(np.argmax([s for i, s in enumerate(row) if i != without]))
-
-    def _vector(self, question: str) -> Any:
-        if self._last[0] != question:
-            self._last = (question, self._encoder.encode_queries([question])[0])
-        return self._last[1]
 
 
 def to_passage(passage: Passage, best: int, answer: int | None = None, without: int | None = None) -> dict[str, object]:

@@ -27,7 +27,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from judge_data import SEED, IndexNearest, Subject, is_prose, read_subjects, sentences, to_passage
+from judge_data import SEED, Subject, is_prose, read_subjects, sentences, to_passage
+from judge_nearest import IndexNearest
 from judge_questions import Frames, dressed, misspell_one, read_aspects
 from judge_sentences import Asked, crossed, questions_of
 
