@@ -338,86 +338,20 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     ),
     (re.compile(r"^.+$"), _numbers),
 )
-_STOP = frozenset(
-    [
-        "about",
-        "after",
-        "also",
-        "because",
-        "been",
-        "before",
-        "being",
-        "between",
-        "both",
-        "cause",
-        "could",
-        "does",
-        "during",
-        "each",
-        "even",
-        "every",
-        "from",
-        "have",
-        "having",
-        "here",
-        "into",
-        "like",
-        "made",
-        "make",
-        "many",
-        "more",
-        "most",
-        "much",
-        "must",
-        "often",
-        "only",
-        "other",
-        "over",
-        "same",
-        "should",
-        "some",
-        "such",
-        "than",
-        "that",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "through",
-        "under",
-        "used",
-        "usually",
-        "very",
-        "well",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "will",
-        "with",
-        "within",
-        "without",
-        "would",
-        "your",
-        "youre",
-        "known",
-        "called",
-        "include",
-        "includes",
-        "including",
-    ]
+# Words that ask for nothing by themselves.
+_STOP = re.compile(
+    r"(?:about|after|also|because|been|before|being|between|both|cause|could|does|during|each|even|every|from|"
+    r"have|having|here|into|like|made|make|many|more|most|much|must|often|only|other|over|same|should|some|"
+    r"such|than|that|their|them|then|there|these|they|this|those|through|under|used|usually|very|well|were|"
+    r"what|when|where|which|while|will|with|within|without|would|your|youre|known|called|include|includes|"
+    r"including"
+    r")"
 )
 
 
 def _keywords(sentence: str, source: random.Random) -> str:
     """Return a few of a sentence's words in its order, as people type them into a search box."""
-    words = [w for w in re.findall(r"[A-Za-z][\w'-]*", sentence) if len(w) > 3 and w.lower() not in _STOP]
+    words = [w for w in re.findall(r"[A-Za-z][\w'-]*", sentence) if len(w) > 3 and not _STOP.fullmatch(w.lower())]
     n = source.randint(3, 5)
     if len(words) < n:
         return ""
