@@ -145,7 +145,7 @@ class Judge:
             One number a passage in order; fewer where the time was over.
 
         Raises:
-            JudgeUnusable: it gives no number.
+            JudgeUnusable: it fails, or gives no number.
         """
         end = time.monotonic() + budget_s
         found: list[float] = []
@@ -154,12 +154,17 @@ class Judge:
             # depend on the passages beside it.
             if time.monotonic() >= end:
                 break
-            output = self._session.run(None, self._encoder.encode(question, text).arrays())
-            value = float(output[0][0])
+            value = self._one(self._encoder.encode(question, text))
             if not math.isfinite(value):
                 raise JudgeUnusable("it gives no number", where="judge", fix=_FIX)
             found.append(min(MOST, max(-MOST, value)))
         return tuple(found)
+
+    def _one(self, pair: EncodedPair) -> float:
+        try:
+            return float(self._session.run(None, pair.arrays())[0][0])
+        except Exception as error:  # onnxruntime's own exceptions share no base below Exception
+            raise JudgeUnusable(f"it failed ({type(error).__name__})", where="judge", fix=_FIX) from error
 
 
 def open_judge(path: Path = SHIPPED) -> Judge:
@@ -178,8 +183,8 @@ def open_judge(path: Path = SHIPPED) -> Judge:
     judge = Judge(session, PairEncoder(tokenizer, shape), sha256)
     try:
         judge.log_odds("Does it open?", [PairText("", ("It opens.",), 0)])
-    except Exception as error:  # onnxruntime's own exceptions share no base below Exception
-        raise JudgeUnusable("it can't judge a passage", where=str(path), fix=_FIX) from error
+    except JudgeUnusable as error:
+        raise JudgeUnusable(f"it can't judge a passage: {error.what}", where=str(path), fix=_FIX) from error
     return judge
 
 

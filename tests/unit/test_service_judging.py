@@ -64,12 +64,15 @@ def test_a_late_judge_is_not_waited_for(judging: Judging) -> None:
     assert judging.warnings() == ()
 
 
-def test_a_judge_that_gives_no_number_is_passed_over(judging: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", [float("nan"), "no number", RuntimeError("out of memory")])
+def test_a_judge_that_fails_is_passed_over(judging: Judging, monkeypatch: pytest.MonkeyPatch, value: object) -> None:
     """This ensures that a fault of the judge costs nobody an answer."""
 
     class Broken:
-        def run(self, *_: object) -> list[list[float]]:
-            return [[float("nan")]]
+        def run(self, *_: object) -> list[list[object]]:
+            if isinstance(value, Exception):
+                raise value
+            return [[value]]
 
     monkeypatch.setattr(judging.judge, "_session", Broken())
 
