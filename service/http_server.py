@@ -15,6 +15,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
 from typing import Any
 
 import structlog
@@ -188,6 +189,23 @@ class _Worker(Process):
         if self._server is None:
             self._server = DrainingServer(self.config)
         return self._server
+
+    def ping(self, timeout: float = _PING_S) -> bool:
+        """
+        Tell whether the worker answers within so many seconds.
+
+        uvicorn's own waits on the pipe alone, whose other end the supervisor holds too: of a worker that dies between
+        a ping and its answer it hears nothing until the time is over.
+        """
+        try:
+            self.parent_conn.send(b"ping")
+            wait([self.parent_conn, self.process.sentinel], timeout)
+            if not self.parent_conn.poll():
+                return False
+            self.parent_conn.recv()
+        except (OSError, EOFError):
+            return False
+        return True
 
 
 class Workers(Multiprocess):
