@@ -195,11 +195,11 @@ def test_a_killed_command_is_made_good_by_the_next_while_a_service_answers(milvu
         doomed.kill()
         exit_code, staged = doomed.wait(60), left(index_dir)
         after = server.ask(question).json()
-        codes = [command("verify").wait(120), command("build", "corpus").wait(120), command("verify").wait(120)]
+        codes = [command("verify").wait(120), command("build", "corpus").wait(120)]
         server.wait_until(lambda: server.send("/v1/health").json()["snapshot"]["id"] != live)
         found = server.ask("how is buprenorphine taken").json()
 
-    assert (exit_code, codes) == (KILLED, [0, 0, 0])
+    assert (exit_code, codes) == (KILLED, [0, 0])
     assert {name.rpartition("_")[2] for name in staged} >= {"evidence", "passages"}
     assert before["passages"]
     assert (before["snapshot"], before["passages"]) == (after["snapshot"], after["passages"])
