@@ -89,6 +89,11 @@ def collections_of(index_dir: IndexDir, milvus: Milvus) -> set[str]:
     return {name for name in milvus.names() if name.startswith(f"citewell_{owner}_")}
 
 
+def left(index_dir: IndexDir) -> list[str]:
+    """Return what is on the server of this index and belongs to no snapshot."""
+    return index_dir.engine_leftovers()
+
+
 def sealed(index_dir: IndexDir) -> set[str]:
     """Return the collections of passages that the alias may name: those of snapshots that open."""
     found = set()
@@ -207,8 +212,3 @@ def test_a_killed_command_is_made_good_by_the_next_while_a_service_answers(milvu
     assert left(index_dir) == []
     assert len(collections_of(index_dir, milvus) - own) == 3
     index_dir.engine.close()
-
-
-def left(index_dir: IndexDir) -> list[str]:
-    """Return what is on the server of this index and belongs to no snapshot."""
-    return index_dir.engine_leftovers()
