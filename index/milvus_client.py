@@ -43,6 +43,7 @@ _GRPC_OPTIONS = {
 _NOT_FOUND, _NOT_LOADED = frozenset({"100", "4", "1600"}), 101
 _NO_CONNECTION = 2  # pymilvus's own
 _CREDENTIALS = ("UNAUTHENTICATED", "PERMISSION_DENIED")
+_LATE = "DEADLINE_EXCEEDED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +241,7 @@ class MilvusServer:
 
     def _call(self, method: str, *arguments: Any, within_s: float = 0.0, **options: Any) -> Any:
         timeout = within_s or self._connection.timeout_s
-        with self._translated():
+        with self._translated(method, timeout):
             client = self._connected()
             try:
                 return getattr(client, method)(*arguments, timeout=timeout, **options)
@@ -275,8 +276,8 @@ class MilvusServer:
             raise self._unreachable("a moment ago")
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn what goes wrong into errors of ours, which hold nothing of it but a code."""
+    def _translated(self, call: str, timeout: float) -> Iterator[None]:
+        """Turn what goes wrong with a call into errors of ours, which hold its name and a code and nothing else."""
         self._refuse_if_left_alone()
         try:
             yield
@@ -298,19 +299,29 @@ class MilvusServer:
                 ) from error
             if not code.isdecimal():
                 self._failed_at = self._clock()
-                raise self._unreachable(code) from error
+                raise (self._too_slow(call, timeout) if code == _LATE else self._unreachable(code)) from error
             raise EngineRefused(
-                f"Milvus refused a call (code {code})",
+                f"Milvus refused {call} (code {code})",
                 where="milvus_uri",
-                fix="look into the log of the Milvus server",
+                fix="look into the log of the Milvus server, and whether the database that milvus_uri ends with exists",
             ) from error
         self._failed_at = None
+
+    def _too_slow(self, call: str, timeout: float) -> EngineUnreachable:
+        return EngineUnreachable(
+            f"the Milvus server does not answer {call} within {timeout:g} s",
+            where="milvus_uri",
+            fix="look whether it is overloaded or stopped; if it is only slow, raise milvus_timeout_s"
+            if timeout == self._connection.timeout_s
+            else "look whether it is overloaded or stopped, then try again",
+        )
 
     def _unreachable(self, code: str) -> EngineUnreachable:
         return EngineUnreachable(
             f"the Milvus server can't be reached or does not answer in time ({code})",
             where="milvus_uri",
-            fix="start it, or set milvus_uri to where it is; Citewell finds it again by itself",
+            fix="start it, or set milvus_uri to where it is, with http:// or https:// as it speaks; Citewell finds it "
+            "again by itself",
         )
 
 
@@ -323,6 +334,8 @@ def _library() -> Any:
     """
     # On import it would load whatever file .env it finds upwards into this process's environment.
     os.environ.setdefault("PYTHON_DOTENV_DISABLED", "1")
+    # gRPC's core would write lines of its own, with addresses in them, between those of the log.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         import pymilvus
     except ImportError as error:

@@ -158,10 +158,8 @@ class VectorCache:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=self._timeout_s)
         try:
-            application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
             n_tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-            if n_tables and (application_id, version) != (_APPLICATION_ID, _VERSION):
+            if n_tables and _kind_of(connection) != (_APPLICATION_ID, _VERSION):
                 raise sqlite3.DatabaseError("it is another program's database, or another version's")
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA temp_store = MEMORY")
@@ -229,10 +227,20 @@ def cached_keys(path: Path, fingerprint: str) -> set[str]:
     try:
         # Opened like this SQLite makes no file, neither the cache nor a journal.
         with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as connection:
+            if _kind_of(connection) != (_APPLICATION_ID, _VERSION):
+                return set()  # a build would begin it anew
             rows = connection.execute("SELECT key FROM vectors WHERE fingerprint = ?", (fingerprint,))
             return {str(key) for (key,) in rows}
     except sqlite3.Error:
         return set()
+
+
+def _kind_of(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return whose database it is and of which version."""
+    application_id, version = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("application_id", "user_version")
+    )
+    return application_id, version
 
 
 def _is_ours(path: Path) -> bool:

@@ -31,8 +31,8 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), **variables}
 
 
-def build_index(folder: Path, documents: Mapping[str, str] = DOCUMENTS) -> Path:
-    """Build an index of a few documents with the default model; return its folder."""
+def build_index(folder: Path, documents: Mapping[str, str] = DOCUMENTS, **variables: str) -> Path:
+    """Build an index of a few documents with the default model and these settings; return its folder."""
     for name, text in documents.items():
         path = folder / "corpus" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def build_index(folder: Path, documents: Mapping[str, str] = DOCUMENTS) -> Path:
         capture_output=True,
         text=True,
         timeout=300,
-        env=environment(),
+        env=environment(**variables),
         cwd=folder,
     )
     assert built.returncode == 0, built.stderr

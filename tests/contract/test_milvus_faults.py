@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent import futures
@@ -284,7 +287,7 @@ def test_a_frozen_server_costs_no_more_than_the_time_limit(mortal: Milvus, tmp_p
     with open_snapshot(hasty) as snapshot:
         with mortal.frozen():
             started = time.monotonic()
-            with pytest.raises(EngineUnreachable):
+            with pytest.raises(EngineUnreachable, match="does not answer search within 1 s") as late:
                 retrieve(snapshot, EMBEDDER, "naloxone")
             took_s = time.monotonic() - started
             started = time.monotonic()
@@ -295,10 +298,48 @@ def test_a_frozen_server_costs_no_more_than_the_time_limit(mortal: Milvus, tmp_p
         wait_for(hasty.engine)
 
         assert retrieve(snapshot, EMBEDDER, "naloxone").hits
+    assert "milvus_timeout_s" in late.value.fix
     assert 0.9 <= took_s < 4.0
     assert at_once_s < 0.5
     for opened in (index_dir, hasty):
         opened.engine.close()
+
+
+def test_a_database_that_does_not_exist(milvus: Milvus) -> None:
+    """This ensures that a mistake in the address is said with the call that was refused and where to look."""
+    server = MilvusServer(Connection(f"{milvus.uri}/elsewhere", timeout_s=5.0))
+
+    with pytest.raises(EngineRefused, match=r"refused list_collections \(code \d+\)") as error:
+        server.names()
+
+    server.close()
+    assert (error.value.where, "database" in error.value.fix) == ("milvus_uri", True)
+
+
+def test_https_to_a_server_without_it_is_one_error_and_no_output(milvus: Milvus) -> None:
+    """This ensures that the wrong scheme is named, and that gRPC writes no lines of its own between the log's."""
+    # In a process of its own, as gRPC decides when it is loaded what it writes.
+    program = (
+        "import sys\n"
+        "from index.errors import EngineUnreachable\n"
+        "from index.milvus_client import Connection, MilvusServer\n"
+        "try:\n"
+        "    MilvusServer(Connection(sys.argv[1], timeout_s=2.0)).names()\n"
+        "except EngineUnreachable as error:\n"
+        "    print(error.fix)\n"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program, milvus.uri.replace("http:", "https:")],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={name: value for name, value in os.environ.items() if not name.startswith("GRPC_")},
+    )
+
+    assert "http:// or https://" in ran.stdout
+    assert ran.stderr == ""
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """The embedding cache."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from index.model import PassageVectors
-from index.vector_cache import VectorCache
+from index.vector_cache import VectorCache, cached_keys
 
 
 def vectors(seed: int, rows: int = 3, d: int = 8) -> PassageVectors:
@@ -151,6 +152,17 @@ def test_another_programs_database_is_moved_aside(path: Path) -> None:
     with sqlite3.connect(path.parent / "vectors.sqlite.not-a-cache-1") as connection:
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("diary",)]
     connection.close()
+
+
+def test_vectors_of_another_version_are_not_counted_on(path: Path) -> None:
+    """This ensures that a dry run does not promise to reuse what the build will make anew."""
+    with VectorCache.open(path) as cache:
+        cache.put_many("model", [("a", vectors(1))])
+    before = cached_keys(path, "model")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+
+    assert (before, cached_keys(path, "model")) == ({"a"}, set())
 
 
 @pytest.mark.parametrize("where", [100, 2_000, 5_000, -3_000])
