@@ -8,7 +8,6 @@ of the text alone and of each sentence.
 
 from __future__ import annotations
 
-import os
 import sys
 from bisect import bisect_left
 from collections import deque
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from index.cores import n_cores
 from index.errors import ModelUnusable
 from index.export import ensure_encoder
 from index.model import EmbeddingInput, Float32, PassageVectors
@@ -221,15 +221,15 @@ class SentenceTransformerEmbedder:
         """
         torch = import_torch()
         # Not torch's number: once a worker has set its own, every thread begun later is told that one.
-        n_cores = self._threads or len(os.sched_getaffinity(0))
-        n_workers = min(n_cores, _MOST_THREADS)
+        n_threads = self._threads or n_cores()
+        n_workers = min(n_threads, _MOST_THREADS)
         before = sys.getswitchinterval()
         # A batch is some hundred short calls; after each one its thread wants the interpreter back at once.
         sys.setswitchinterval(_SWITCH_S)
         try:
             # The setting holds for the thread that makes it.
             with ThreadPoolExecutor(
-                n_workers, "embed", initializer=torch.set_num_threads, initargs=(n_cores // n_workers,)
+                n_workers, "embed", initializer=torch.set_num_threads, initargs=(n_threads // n_workers,)
             ) as pool:
                 yield pool, n_workers
         finally:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Generic, Protocol, TypeVar
 
+from index.cores import n_cores
 from index.errors import WorkersFailed
 from index.model import EmbeddingInput, PassageEmbedder, PassageVectors
 
@@ -137,7 +138,7 @@ class LocalExecutor:
     """
 
     def __init__(self, n_workers: int | None = None, alone_s: float = ALONE_S) -> None:
-        self.n_workers = n_workers or _n_cores()
+        self.n_workers = n_workers or n_cores()
         self._alone_s = alone_s
         self._spent_s = 0.0
         self._pool: ProcessPoolExecutor | None = None
@@ -175,11 +176,6 @@ class LocalExecutor:
         for process in list(getattr(pool, "_processes", {}).values()):
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _n_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _begin_worker() -> None:

@@ -12,8 +12,11 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +131,19 @@ def window(lengths: Sequence[int], best: int, room: int) -> tuple[int, int]:
 
 
 class Judge:
-    """A loaded judge. Safe to call from many threads; a pair's score depends on nothing but the pair."""
+    """
+    A loaded judge. Safe to call from many threads; a pair's score depends on nothing but the pair.
 
-    def __init__(self, session: Any, encoder: PairEncoder, sha256: str) -> None:
+    Args:
+        n_threads: passages of one question that are read at the same time. A core that is idle takes one; where all are
+            busy with other questions, each question's own thread reads its passages one after the other.
+    """
+
+    def __init__(self, session: Any, encoder: PairEncoder, sha256: str, n_threads: int = 1) -> None:
         self._session, self._encoder = session, encoder
         self.sha256 = sha256
+        self._n_helpers = n_threads - 1
+        self._helpers = ThreadPoolExecutor(self._n_helpers, "judge") if self._n_helpers else None
 
     def log_odds(self, question: str, texts: Sequence[PairText], budget_s: float = float("inf")) -> tuple[float, ...]:
         """
@@ -148,28 +159,50 @@ class Judge:
             JudgeUnusable: it fails, or gives no number.
         """
         end = time.monotonic() + budget_s
-        found: list[float] = []
-        for text in texts:
-            # The pairs are not padded into one batch: activations are quantised by batch, and a passage's score would
-            # depend on the passages beside it.
-            if time.monotonic() >= end:
-                break
-            value = self._one(self._encoder.encode(question, text))
-            if not math.isfinite(value):
-                raise JudgeUnusable("it gives no number", where="judge", fix=_FIX)
-            found.append(min(MOST, max(-MOST, value)))
-        return tuple(found)
+        # The pairs are not padded into one batch: activations are quantised by batch, and a passage's score would
+        # depend on the passages beside it.
+        left = deque(enumerate(texts))
+        found: list[float | None] = [None] * len(texts)
+
+        def read() -> None:
+            while left and time.monotonic() < end:
+                try:
+                    place, text = left.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                found[place] = self._one(self._encoder.encode(question, text))
+
+        self._together(read, min(self._n_helpers, len(texts) - 1))
+        return tuple(value for value in takewhile(lambda value: value is not None, found) if value is not None)
+
+    def _together(self, read: Callable[[], None], n_helpers: int) -> None:
+        """Read in this thread and in helpers that are free; return, or raise what one raised, when all have ended."""
+        helping = [self._helpers.submit(read) for _ in range(n_helpers)] if self._helpers else []
+        try:
+            read()
+        finally:
+            # A helper that is still busy with another question is not waited for.
+            running = [future for future in helping if not future.cancel()]
+            wait(running)
+        for future in running:
+            future.result()
 
     def _one(self, pair: EncodedPair) -> float:
         try:
-            return float(self._session.run(None, pair.arrays())[0][0])
+            value = float(self._session.run(None, pair.arrays())[0][0])
         except Exception as error:  # onnxruntime's own exceptions share no base below Exception
             raise JudgeUnusable(f"it failed ({type(error).__name__})", where="judge", fix=_FIX) from error
+        if not math.isfinite(value):
+            raise JudgeUnusable("it gives no number", where="judge", fix=_FIX)
+        return min(MOST, max(-MOST, value))
 
 
-def open_judge(path: Path = SHIPPED) -> Judge:
+def open_judge(path: Path = SHIPPED, n_threads: int = 1) -> Judge:
     """
     Open a judge, its bytes held against the SHA-256 in its card.
+
+    Args:
+        n_threads: see `Judge`.
 
     Raises:
         JudgeUnusable: missing, truncated, changed, of another version or shape; says what to do.
@@ -180,7 +213,7 @@ def open_judge(path: Path = SHIPPED) -> Judge:
     tokenizer, shape = _described(described, path)
     if sorted(i.name for i in session.get_inputs()) != sorted(INPUTS) or len(session.get_outputs()) != 1:
         raise JudgeUnusable("its inputs and outputs are not a judge's", where=str(path), fix=_FIX)
-    judge = Judge(session, PairEncoder(tokenizer, shape), sha256)
+    judge = Judge(session, PairEncoder(tokenizer, shape), sha256, n_threads)
     try:
         judge.log_odds("Does it open?", [PairText("", ("It opens.",), 0)])
     except JudgeUnusable as error:

@@ -27,7 +27,8 @@ class Aspect:
 
 
 def _aspect(name: str, asked: str, said: str) -> Aspect:
-    return Aspect(name, re.compile(asked, re.IGNORECASE), re.compile(said, re.IGNORECASE))
+    # Each heading begins a line, as a question begins a message.
+    return Aspect(name, re.compile(asked, re.IGNORECASE | re.MULTILINE), re.compile(said, re.IGNORECASE))
 
 
 ASPECTS: tuple[Aspect, ...] = (
@@ -85,7 +86,7 @@ ASPECTS: tuple[Aspect, ...] = (
     _aspect(
         "cause",
         r"\bcaus|\bwhy (?:do|does|did|is|are)\b|\bcome from\b|\bdue to\b|\breasons?\b",
-        r"\bcaus|\bbecause\b|\bdue to\b|\bmutation|\bresult|\bleads? to\b|\breasons?\b|\btrigger|\bso that\b",
+        r"\bcaus|\bbecause\b|\bdue to\b|\bmutation|\bresult|\bleads? to\b|\breasons?\b|\btrigger|\bso that\b|\bwhy\b",
     ),
     _aspect(
         "symptom",
@@ -125,6 +126,13 @@ def asked_aspects(question: str) -> tuple[Aspect, ...]:
     return tuple(aspect for aspect in ASPECTS if aspect.asked.search(question))
 
 
-def is_said(aspect: Aspect, text: str) -> bool:
-    """Tell whether a text speaks of such a thing at all; not whether it answers."""
-    return aspect.said.search(text) is not None
+def is_said(aspect: Aspect, headings: str, text: str) -> bool:
+    """
+    Tell whether a passage speaks of such a thing at all; not whether it answers.
+
+    Args:
+        headings: title and headings, which may be the question itself: what stands under "Why relapse happens" speaks
+            of causes, whatever words it uses.
+        text: its words, and those that it is read with.
+    """
+    return aspect.asked.search(headings) is not None or aspect.said.search(f"{headings} {text}") is not None

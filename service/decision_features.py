@@ -24,7 +24,7 @@ from service.aspects import asked_aspects, is_said
 # How many passages are read. A fourth changed no figure; each costs analysing its text (0.1 ms).
 N_LOOKED_AT = 3
 # Raised whenever a feature changes its meaning: weights fitted before say nothing then.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 
 class TermIndex(Protocol):
@@ -217,12 +217,17 @@ def _aspects(look: Look) -> tuple[float, float]:
     asked = asked_aspects(look.question)
     if not asked:
         return (0.0, 0.0)
-    shown = [_shown(passage) for passage in look.passages]
+    shown = [(_headings(passage), f"{passage.context} {passage.text}") for passage in look.passages]
     return (
-        sum(not any(is_said(aspect, text) for text in shown) for aspect in asked) / len(asked),
-        sum(not is_said(aspect, shown[0]) for aspect in asked) / len(asked),
+        sum(not any(is_said(aspect, *parts) for parts in shown) for aspect in asked) / len(asked),
+        sum(not is_said(aspect, *shown[0]) for aspect in asked) / len(asked),
     )
 
 
 def _shown(passage: Passage) -> str:
-    return f"{passage.title} {' '.join(passage.heading_path)} {passage.context} {passage.text}"
+    return f"{_headings(passage)} {passage.context} {passage.text}"
+
+
+def _headings(passage: Passage) -> str:
+    """Return title and headings, each on a line of its own."""
+    return "\n".join((passage.title, *passage.heading_path))

@@ -13,10 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
+from index.cores import n_cores
 from index.errors import JudgeUnusable
 from index.judge import SHIPPED, Judge, open_judge
 from ingest.errors import AppError
-from service.decision_features import Look, pair_texts
+from service.decision_features import N_LOOKED_AT, Look, pair_texts
 
 
 @dataclass(slots=True)
@@ -64,6 +65,6 @@ def open_judging(is_on: bool, budget_s: float, path: Path = SHIPPED) -> tuple[Ju
     if not is_on:
         return None, ()
     try:
-        return Judging(open_judge(path), budget_s), ()
+        return Judging(open_judge(path, min(N_LOOKED_AT, n_cores())), budget_s), ()
     except AppError as error:
         return None, (f"questions are decided without the judge: {error.where}: {error.what} ({error.fix})",)

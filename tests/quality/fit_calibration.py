@@ -14,23 +14,38 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from index.encoder import open_encoder
 from index.snapshot import open_snapshot
 from index.store import IndexDir
+from service.answering import AnswerPolicy
 from service.calibration import to_model, write_calibration
-from service.calibration_fit import Examples, fit_calibration, merge, record_examples
+from service.calibration_fit import (
+    ANSWERED_SHARE,
+    N_FOLDS,
+    PENALTY,
+    Examples,
+    fit_calibration,
+    merge,
+    record_examples,
+)
+from service.decision_features import JudgeFeatures
+from service.lexicon import open_lexicon
+from service.logistic import cross_validated, stratified_folds
 from service.measures import auroc_estimate
 from service.questions import UNANSWERABLE_FAR, QuestionFile, read_questions
-from service.runtime import judging_for, policy_for
+from service.runtime import judging_for
 from service.settings import Settings
 
 LEXICON = Path(__file__).resolve().parents[2] / "corpus" / "lexicon.toml"
 N_FAR = 10
+JUDGE_SIGNS = list(JudgeFeatures.signs.values())
 SEED = 0
 
 
@@ -55,8 +70,9 @@ def record(argument: str) -> Examples:
     index_dir = Path(folder)
     with open_snapshot(IndexDir(index_dir)) as snapshot:
         encoder = open_encoder(index_dir, snapshot.manifest.model.fingerprint)
-        # As it will be served: with the lexicon, and with the judge that is there.
-        policy = replace(policy_for(Settings(lexicon=LEXICON), snapshot), judging=judging_for(Settings())[0])
+        # As it will be served: with the lexicon, and with the judge that is there. Not by the calibration that comes
+        # with Citewell, which may be of other features than those to be fitted.
+        policy = AnswerPolicy(lexicon=open_lexicon(LEXICON)[0], judging=judging_for(Settings())[0])
         parts = [read_part(spec) for spec in files.split(",")]
         return record_examples(parts, snapshot, encoder, policy, library=name)
 
@@ -77,12 +93,46 @@ def left_out(parts: list[Examples]) -> list[str]:
 SIDES = ("answerable", "near", "far")
 
 
+def at_share(examples: Examples) -> list[str]:
+    """
+    Return which share of near questions is answered where ANSWERED_SHARE of the answerable ones are, on held-out folds.
+
+    Of all questions together and of each library by itself: what a library's own operating point would do.
+    """
+    rows = examples.rows
+    library, side = np.array([row.library for row in rows]), np.array([row.side for row in rows])
+    folds = stratified_folds([f"{row.library}/{row.side}" for row in rows], N_FOLDS)
+    counts = Counter(row.library for row in rows)
+    weights = np.array([1 / counts[row.library] for row in rows])
+    signs = [sign for provider in examples.providers for sign in provider.signs.values()]
+    plain = np.array([row.features for row in rows], dtype=np.float64)
+    judged = np.array([(*row.features, *row.judged) for row in rows], dtype=np.float64)
+    lines = []
+    for title, features, more in (("without the judge", plain, []), ("with it", judged, JUDGE_SIGNS)):
+        p = cross_validated(features, side == "answerable", folds, weights, PENALTY, [*signs, *more])
+        for name in ("", *dict.fromkeys(library)):
+            among = (library == name) | (not name)
+            point = np.quantile(p[among & (side == "answerable")], 1 - ANSWERED_SHARE)
+
+            def share(which: npt.NDArray[np.bool_], p: npt.NDArray[np.float64] = p, point: float = point) -> str:
+                return f"{np.mean(p[which] >= point):.3f}" if which.any() else "-"
+
+            shares = [f"{s} {share(among & (side == s))}" for s in SIDES]
+            if not name:
+                shares += [
+                    f"answerable of {n} {share((library == n) & (side == SIDES[0]))}" for n in dict.fromkeys(library)
+                ]
+            lines.append(f"{title}: {name or 'all'} answers {', '.join(shares)}")
+    return lines
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Fit and write; returns the exit code."""
     parser = argparse.ArgumentParser(description="Fit the calibration that comes with Citewell.")
     parser.add_argument("out", type=Path)
     parser.add_argument("libraries", nargs="+")
     parser.add_argument("--leave-out", action="store_true", help="also fit without each library in turn")
+    parser.add_argument("--at-share", action="store_true", help="also what a library's own operating point would do")
     options = parser.parse_args(arguments)
     parts = [record(argument) for argument in options.libraries]
     merged = merge(parts)
@@ -100,6 +150,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(f"operating point with the judge {calibration.judged.operating_point}\n")
     if options.leave_out:
         sys.stdout.writelines(line + "\n" for line in left_out(parts))
+    if options.at_share:
+        sys.stdout.writelines(line + "\n" for line in at_share(merged))
     return 0
 
 

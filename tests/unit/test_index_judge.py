@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from tiny_judge import seal, tokenizer, write_judge
@@ -84,6 +87,59 @@ def test_passages_are_judged_one_by_one(tmp_path: Path) -> None:
     assert judge.log_odds("q", [short]) == (3.0,)
     assert judge.log_odds("q", [long, short]) == (MOST, 3.0)
     assert judge.log_odds("q", []) == ()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
+def test_threads_change_no_number(tmp_path: Path, n_threads: int) -> None:
+    """This ensures that many questions at a time, whose passages threads share, get the numbers of one at a time."""
+    path = write_judge(tmp_path / "judge.onnx", scale=0.1)
+    texts = [PairText("", (" ".join("abcdefgh"[:n]),), 0) for n in range(1, 9)]
+    alone = open_judge(path)
+    expected = [alone.log_odds("q" * n, texts[:n]) for n in range(9)]
+
+    judge = open_judge(path, n_threads)
+    with ThreadPoolExecutor(4) as askers:
+        found = list(askers.map(lambda n: judge.log_odds("q" * n, texts[:n]), [*range(9)] * 20))
+
+    assert found == expected * 20
+
+
+def test_a_question_is_read_by_threads_that_are_free(tmp_path: Path) -> None:
+    """This ensures that passages are read side by side, and that nobody waits for a thread that is busy."""
+    judge = open_judge(write_judge(tmp_path / "judge.onnx", scale=1.0), 2)
+    texts = [PairText("", (word,), 0) for word in "ab"]
+    both = threading.Barrier(2, timeout=30)
+    encode, judge._encoder = judge._encoder.encode, Mock()
+    judge._encoder.encode.side_effect = lambda *pair: (both.wait(), encode(*pair))[1]
+
+    side_by_side = judge.log_odds("q", texts)  # a broken barrier raises
+
+    release = threading.Event()
+    judge._encoder.encode.side_effect = encode
+    assert judge._helpers is not None
+    judge._helpers.submit(release.wait, 30)
+    while_busy = judge.log_odds("q", texts)
+    release.set()
+
+    assert side_by_side == while_busy
+    assert len(while_busy) == 2
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_a_judge_that_fails_in_any_thread_fails(tmp_path: Path, n_threads: int) -> None:
+    """This ensures that an error is told whichever thread it meets, and that the next question is answered."""
+    judge = open_judge(write_judge(tmp_path / "judge.onnx", scale=1.0), n_threads)
+    texts = [PairText("", (word,), 0) for word in "ab"]
+    expected = judge.log_odds("q", texts)
+    session, judge._session = judge._session, Mock()
+    judge._session.run.side_effect = RuntimeError("broken")
+
+    with pytest.raises(JudgeUnusable, match="RuntimeError"):
+        judge.log_odds("q", texts)
+    judge._session = session
+    found = judge.log_odds("q", texts)
+
+    assert found == expected
 
 
 def test_no_passage_is_begun_after_the_time(tmp_path: Path) -> None:

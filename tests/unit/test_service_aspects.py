@@ -60,5 +60,23 @@ def test_what_is_not_asked_in_such_words_has_no_aspect(question: str) -> None:
 )
 def test_a_passage_that_answers_speaks_of_it(name: str, with_it: str, without_it: str) -> None:
     """This ensures that a passage without the least word of an aspect is told from one with it."""
-    assert is_said(BY_NAME[name], with_it)
-    assert not is_said(BY_NAME[name], without_it)
+    assert is_said(BY_NAME[name], "", with_it)
+    assert not is_said(BY_NAME[name], "", without_it)
+
+
+@pytest.mark.parametrize(
+    ("name", "headings", "elsewhere"),
+    [
+        ("cause", "A page\nWhy people stop", "A page\nWhen people stop"),
+        ("cost", "A page\nIs it expensive?", "A page\nIs it common?"),
+        ("instruction", "A page\nHow do you store it?", "A page\nIs it stored?"),
+        ("place", "A page\nWhere can it be had?", "A page\nCan it be had?"),
+        ("duration", "How long it lasts\nThe start", "How it feels\nThe start"),
+    ],
+)
+def test_a_heading_may_be_the_question(name: str, headings: str, elsewhere: str) -> None:
+    """This ensures that what stands under the question itself speaks of it, whatever words it uses."""
+    text = "Nobody feels the same."
+
+    assert is_said(BY_NAME[name], headings, text)
+    assert not is_said(BY_NAME[name], elsewhere, text)
