@@ -1,7 +1,7 @@
 """
 What the whole of a question leaves of the bare encoder's throughput, and what threads and batches would change.
 
-    python tests/bench/bench_asking.py INDEX_DIR QUESTIONS.jsonl [--callers 1 2 4] [--n 120] [--rounds 5]
+    python tests/bench/bench_asking.py INDEX_DIR QUESTIONS.jsonl [--no-judge] [--callers 1 2 4] [--n 120] [--rounds 5]
 
 In one process, sides in turn, medians over the rounds; ratios hold on a busy machine, times do not. Printed are:
 
@@ -34,9 +34,9 @@ from service.settings import Settings
 Ask = Callable[[str], object]
 
 
-def whole(snapshot: Snapshot, encoder: OnnxQueryEncoder) -> Ask:
+def whole(snapshot: Snapshot, encoder: OnnxQueryEncoder, settings: Settings) -> Ask:
     """Return what answers a question as the server does, notices and JSON included."""
-    policy, board = policy_for(Settings(), snapshot), board_for(Settings())
+    policy, board = policy_for(settings, snapshot), board_for(settings)
 
     def ask(text: str) -> bytes:
         answer = answer_question(parse_question(text), snapshot, encoder, policy, notices=board)
@@ -121,7 +121,9 @@ def main() -> None:
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--n", type=int, default=120, help="questions of one round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-judge", action="store_true", help="decide without the judge")
     chosen = parser.parse_args()
+    settings = Settings(judge=not chosen.no_judge)
     texts = [json.loads(line)["question"] for line in chosen.questions.read_text("utf-8").splitlines()]
     texts = texts[:: max(1, len(texts) // (7 * chosen.n))]
     with open_snapshot(IndexDir(chosen.index), check_sha256=False) as snapshot:
@@ -129,7 +131,7 @@ def main() -> None:
         encoder = open_encoder(chosen.index, fingerprint)
         bare: dict[str, Ask] = {"bare encoder": lambda text: encoder.encode_queries([text])}
         for n_callers in chosen.callers:
-            compare({**bare, "whole question": whole(snapshot, encoder)}, texts, n_callers, chosen.rounds)
+            compare({**bare, "whole question": whole(snapshot, encoder, settings)}, texts, n_callers, chosen.rounds)
         wide = with_threads(chosen.index, fingerprint, 2)
         sides = {"one thread a text": bare["bare encoder"], "two": lambda text: wide.encode_queries([text])}
         for n_callers in chosen.callers:
