@@ -6,6 +6,7 @@ Every question goes through `answer_question`, as in serving, with a recorder in
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -315,9 +316,10 @@ def _fit(examples: Examples) -> tuple[FitPart, int]:
 
 def operating_point(rows: Sequence[Example], held_out: npt.NDArray[np.float64]) -> float:
     """
-    Return the largest confidence, to four digits, from which on ANSWERED_SHARE of what was found is answered.
+    Return the largest confidence, in hundredths, from which on ANSWERED_SHARE of what was found is answered.
 
-    Where no label lies in any first passage, all answerable questions count.
+    More digits would follow the one question that it falls on: of two fits that differ in one feature they turned away
+    three answerable questions more. Where no label lies in any first passage, all answerable questions count.
     """
     found = [row.side == "answerable" and row.is_found for row in rows]
     if not any(found):
@@ -329,7 +331,8 @@ def operating_point(rows: Sequence[Example], held_out: npt.NDArray[np.float64]) 
     )
     share = np.cumsum([weight for _, weight in weighed]) / len(counts)
     last = int(np.searchsorted(share, ANSWERED_SHARE - 1e-9))
-    return int(weighed[last][0] * 10_000) / 10_000
+    # Of the model's 0.29 a float makes 28.999 hundredths.
+    return math.floor(float(weighed[last][0]) * 100 + 1e-9) / 100
 
 
 def _library_weights(rows: Sequence[Example]) -> npt.NDArray[np.float64]:

@@ -136,6 +136,14 @@ def test_the_operating_point_answers_the_promised_share_of_what_was_found() -> N
     assert sum(shares) / 2 == pytest.approx(ANSWERED_SHARE)
 
 
+@pytest.mark.parametrize(("confidence", "expected"), [(0.4889, 0.48), (0.29, 0.29), (0.57, 0.57), (0.009, 0.0)])
+def test_the_operating_point_is_in_hundredths(confidence: float, expected: float) -> None:
+    """This ensures that it lies at or below the confidence that it falls on, not on another hundredth by rounding."""
+    rows = [Example("lib", "answerable", ())] * 5
+
+    assert operating_point(rows, [confidence] * 5) == expected  # type: ignore[arg-type]  a list compares like an array
+
+
 def test_the_operating_point_stands_without_any_label_found() -> None:
     """This ensures that labels that lie nowhere still give a point, by all answerable questions."""
     rows = [Example("lib", "answerable", (), is_found=False)] * 10
