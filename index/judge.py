@@ -162,7 +162,7 @@ class Judge:
         # The pairs are not padded into one batch: activations are quantised by batch, and a passage's score would
         # depend on the passages beside it.
         left = deque(enumerate(texts))
-        found: list[float | None] = [None] * len(texts)
+        found: dict[int, float] = {}
 
         def read() -> None:
             while left and time.monotonic() < end:
@@ -173,7 +173,7 @@ class Judge:
                 found[place] = self._one(self._encoder.encode(question, text))
 
         self._together(read, min(self._n_helpers, len(texts) - 1))
-        return tuple(value for value in takewhile(lambda value: value is not None, found) if value is not None)
+        return tuple(found[place] for place in takewhile(found.__contains__, range(len(texts))))
 
     def _together(self, read: Callable[[], None], n_helpers: int) -> None:
         """Read in this thread and in helpers that are free; return, or raise what one raised, when all have ended."""

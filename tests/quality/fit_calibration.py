@@ -6,7 +6,8 @@ Fit the calibration that comes with Citewell, on labelled questions of several i
 Every NAME is one library and counts alike. `+QUESTIONS.jsonl` takes only a file's unanswerable_far questions;
 `far:QUESTIONS.jsonl@PREFIX` takes ten of a file's questions, labelled in documents whose path begins so, as far ones
 for a library that has nothing on their subject. Only
-numbers and fingerprints are written, no question. Then --leave-out tells what carries over to a library not fitted on.
+numbers and fingerprints are written, no question. Then --leave-out tells what carries over to a library not fitted on,
+and --at-share what an operating point of a library's own would do.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from index.encoder import open_encoder
 from index.snapshot import open_snapshot
@@ -45,7 +45,6 @@ from service.settings import Settings
 
 LEXICON = Path(__file__).resolve().parents[2] / "corpus" / "lexicon.toml"
 N_FAR = 10
-JUDGE_SIGNS = list(JudgeFeatures.signs.values())
 SEED = 0
 
 
@@ -100,30 +99,43 @@ def at_share(examples: Examples) -> list[str]:
     Of all questions together and of each library by itself: what a library's own operating point would do.
     """
     rows = examples.rows
-    library, side = np.array([row.library for row in rows]), np.array([row.side for row in rows])
-    folds = stratified_folds([f"{row.library}/{row.side}" for row in rows], N_FOLDS)
+    libraries = list(dict.fromkeys(row.library for row in rows))
     counts = Counter(row.library for row in rows)
     weights = np.array([1 / counts[row.library] for row in rows])
+    folds = stratified_folds([f"{row.library}/{row.side}" for row in rows], N_FOLDS)
+    is_answerable = np.array([row.side == "answerable" for row in rows])
     signs = [sign for provider in examples.providers for sign in provider.signs.values()]
-    plain = np.array([row.features for row in rows], dtype=np.float64)
-    judged = np.array([(*row.features, *row.judged) for row in rows], dtype=np.float64)
+    fits = [("without the judge", [row.features for row in rows], signs)]
+    if examples.judge_sha256:
+        fits.append(
+            ("with it", [(*row.features, *row.judged) for row in rows], [*signs, *JudgeFeatures.signs.values()])
+        )
     lines = []
-    for title, features, more in (("without the judge", plain, []), ("with it", judged, JUDGE_SIGNS)):
-        p = cross_validated(features, side == "answerable", folds, weights, PENALTY, [*signs, *more])
-        for name in ("", *dict.fromkeys(library)):
-            among = (library == name) | (not name)
-            point = np.quantile(p[among & (side == "answerable")], 1 - ANSWERED_SHARE)
-
-            def share(which: npt.NDArray[np.bool_], p: npt.NDArray[np.float64] = p, point: float = point) -> str:
-                return f"{np.mean(p[which] >= point):.3f}" if which.any() else "-"
-
-            shares = [f"{s} {share(among & (side == s))}" for s in SIDES]
-            if not name:
-                shares += [
-                    f"answerable of {n} {share((library == n) & (side == SIDES[0]))}" for n in dict.fromkeys(library)
-                ]
-            lines.append(f"{title}: {name or 'all'} answers {', '.join(shares)}")
+    for title, features, way in fits:
+        p = cross_validated(np.array(features, dtype=np.float64), is_answerable, folds, weights, PENALTY, way)
+        asked = [(row.library, row.side, float(value)) for row, value in zip(rows, p, strict=True)]
+        point = _point(asked)
+        each = [f"answerable of {name} {_share(asked, 'answerable', point, name):.3f}" for name in libraries]
+        lines.append(f"{title}: all: near {_share(asked, 'near', point):.3f}, {', '.join(each)}")
+        for name in libraries:
+            own = [row for row in asked if row[0] == name]
+            lines.append(f"{title}: {name} by itself: near {_share(own, 'near', _point(own)):.3f}")
     return lines
+
+
+# Library, side and confidence of each question.
+Asked = list[tuple[str, str, float]]
+
+
+def _point(asked: Asked) -> float:
+    """Return the confidence from which on ANSWERED_SHARE of the answerable questions are answered."""
+    return float(np.quantile([value for _, side, value in asked if side == "answerable"], 1 - ANSWERED_SHARE))
+
+
+def _share(asked: Asked, side: str, point: float, library: str = "") -> float:
+    """Return the share of one side's questions, or of one library's, that is answered; NaN where there is none."""
+    chosen = [value >= point for name, of, value in asked if of == side and library in ("", name)]
+    return sum(chosen) / len(chosen) if chosen else float("nan")
 
 
 def main(arguments: list[str] | None = None) -> int:
