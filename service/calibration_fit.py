@@ -318,8 +318,8 @@ def operating_point(rows: Sequence[Example], held_out: npt.NDArray[np.float64]) 
     """
     Return the largest confidence, in hundredths, from which on ANSWERED_SHARE of what was found is answered.
 
-    More digits would follow the one question that it falls on: of two fits that differ in one feature they turned away
-    three answerable questions more. Where no label lies in any first passage, all answerable questions count.
+    More digits would follow the one question that it falls on: a change of one feature moved them so far that three
+    answerable questions more were turned away. Where no label lies in any first passage, all answerable ones count.
     """
     found = [row.side == "answerable" and row.is_found for row in rows]
     if not any(found):
@@ -331,7 +331,7 @@ def operating_point(rows: Sequence[Example], held_out: npt.NDArray[np.float64]) 
     )
     share = np.cumsum([weight for _, weight in weighed]) / len(counts)
     last = int(np.searchsorted(share, ANSWERED_SHARE - 1e-9))
-    # Of the model's 0.29 a float makes 28.999 hundredths.
+    # 0.57 * 100 is a little less than 57 in floats.
     return math.floor(float(weighed[last][0]) * 100 + 1e-9) / 100
 
 
